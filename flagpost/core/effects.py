@@ -1,0 +1,84 @@
+"""Everything that one micro-batch does to the world, as plain data: the edge commits it at once."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flagpost.events import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands after all that is committed, and who may go on from there.
+
+    `event_time_us` is the latest event time seen, in microseconds since 1970, or None before the
+    first message.
+    """
+
+    epoch: int
+    next_offset: int
+    event_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Accepted transactions of one partition in offset order, packed (see `core.segment`).
+
+    Offsets are [start_offset, end_offset); times are microseconds since 1970.
+    """
+
+    partition: Partition
+    start_offset: int
+    end_offset: int
+    min_event_time_us: int
+    max_event_time_us: int
+    columns: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the messages: `n_in == n_clean + n_flagged + n_duplicate + n_dead`."""
+
+    n_in: int
+    n_clean: int
+    n_flagged: int
+    n_duplicate: int
+    n_dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A partition moves from `start_offset` to `next_offset`, if it is still ours at `epoch`."""
+
+    partition: Partition
+    epoch: int
+    start_offset: int
+    next_offset: int
+    event_time_us: int | None
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class FlaggedTransaction:
+    """One row of `scores.fraud_transactions`."""
+
+    transaction_id: str
+    user_id: str
+    terminal_id: str | None
+    event_time: datetime
+    amount_cents: int
+    fraud_probability: float
+    risk_level: str
+    reasons: list[dict[str, Any]]
+    model_version: str
+    partition: Partition
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All effects of one micro-batch; they become visible together or not at all."""
+
+    advances: list[Advance]
+    segments: list[Segment] = field(default_factory=list)
+    flagged: list[FlaggedTransaction] = field(default_factory=list)

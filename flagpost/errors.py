@@ -1,0 +1,109 @@
+"""What can go wrong, named by what the caller must do about it.
+
+    FlagpostError               every failure that has a known answer; it ends a command with one line
+    |-- Refused                 ask again differently: nothing was done
+    |   |-- BadConfiguration        a setting, an argument or a mapping file is wrong
+    |   |-- UnreadableInput         a file cannot be read as what it should be
+    |   `-- ModelRefused            a model file is tampered with, or made by other library versions
+    |-- Unavailable             wait, then try again: a server does not answer
+    |-- Fenced                  let go: another member owns the partition now
+    `-- MustStop                a person has to look before anything goes on
+        |-- StackFailed             a local server did not come up
+        |-- SchemaOutdated          the tables are missing or older than this program
+        |-- TopicMissing            the topic does not exist
+        |-- OffsetLost              the next message is no longer, or not yet, in the topic
+        |-- TooManyDeadLetters      so many messages are bad that the source is likely to be at fault
+        `-- Undelivered             the broker did not acknowledge everything
+
+A bad message is not an exception: `events.decode` returns it as a value and the worker sends it
+to the dead letters. An exception outside this tree is a bug and ends the process with its trace.
+"""
+
+from typing import ClassVar
+
+
+class FlagpostError(Exception):
+    """A failure with a known answer.
+
+    The message says what is wrong and how to mend it, on one line and without secrets.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class Refused(FlagpostError):
+    """Nothing was done; the request has to be put differently."""
+
+    exit_code = 2
+
+
+class BadConfiguration(Refused):
+    """A setting, an argument or a mapping file is wrong."""
+
+    exit_code = 3
+
+
+class UnreadableInput(Refused):
+    """A file cannot be read as what it should be."""
+
+    exit_code = 4
+
+
+class ModelRefused(Refused):
+    """A model file does not fit its manifest or the libraries installed here."""
+
+    exit_code = 5
+
+
+class Unavailable(FlagpostError):
+    """A server does not answer; the same call may succeed later."""
+
+    exit_code = 10
+
+
+class Fenced(FlagpostError):
+    """Another member of the group has taken over a partition; its effects were not written."""
+
+    exit_code = 11
+
+
+class MustStop(FlagpostError):
+    """Going on would lose or double something."""
+
+    exit_code = 20
+
+
+class StackFailed(MustStop):
+    """A local server did not come up or did not stop."""
+
+    exit_code = 21
+
+
+class SchemaOutdated(MustStop):
+    """The database lacks tables or columns that this program needs."""
+
+    exit_code = 22
+
+
+class TopicMissing(MustStop):
+    """The topic does not exist on the broker."""
+
+    exit_code = 23
+
+
+class OffsetLost(MustStop):
+    """The stored position lies outside what the topic still holds."""
+
+    exit_code = 24
+
+
+class TooManyDeadLetters(MustStop):
+    """The share of bad messages passed its limit."""
+
+    exit_code = 25
+
+
+class Undelivered(MustStop):
+    """The broker did not acknowledge every message."""
+
+    exit_code = 26

@@ -1,0 +1,70 @@
+"""All settings, read once from the environment by the entry points and passed on as arguments."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flagpost.errors import BadConfiguration
+
+HOME = Path(".flagpost")
+"""Where the local stack keeps its data and writes its addresses, relative to the working directory."""
+
+PRETRAINED_MODEL = Path(__file__).parent.parent / "models" / "pretrained.joblib"
+
+KafkaClient = Literal["kafka-python", "confluent"]
+
+
+class Settings(BaseSettings):
+    """The `FLAGPOST_*` variables; `.flagpost/env`, written by `flagpost up`, fills what is not set.
+
+    The database URL holds a password and is hidden in every representation of this object.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLAGPOST_", env_file=HOME / "env", extra="ignore", frozen=True
+    )
+
+    kafka_bootstrap: str = ""
+    database_url: SecretStr = SecretStr("")
+    topic: str = "transactions"
+    labels_topic: str = "labels"
+    dead_letter_topic: str = ""
+    topic_partitions: int = Field(4, ge=1, le=10_000)
+    group: str = "flagpost"
+    model: Path = PRETRAINED_MODEL
+    kafka_client: KafkaClient = "kafka-python"
+    mapping: Path | None = None
+    batch_messages: int = Field(10_000, ge=1, le=1_000_000)
+    max_dead_share: float = Field(0.05, ge=0, le=1)
+    max_future_days: float = Field(1.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_dead_letter_topic(cls, values: dict[str, object]) -> dict[str, object]:
+        topic = values.get("topic") or cls.model_fields["topic"].default
+        return {**values, "dead_letter_topic": values.get("dead_letter_topic") or f"{topic}.dead"}
+
+    @model_validator(mode="after")
+    def _need_distinct_topics(self) -> Self:
+        if len({self.topic, self.labels_topic, self.dead_letter_topic}) < 3:
+            msg = "topic, labels_topic and dead_letter_topic must be three different topics"
+            raise ValueError(msg)
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        BadConfiguration: a variable has an impossible value; the message names each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"FLAGPOST_{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"
+            for e in error.errors(include_url=False, include_input=False)
+        )
+        raise BadConfiguration(problems) from None
