@@ -19,7 +19,11 @@ A bad message is not an exception: `events.decode` returns it as a value and the
 to the dead letters. An exception outside this tree is a bug and ends the process with its trace.
 """
 
-from typing import ClassVar
+from collections.abc import Collection
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from flagpost.events import Partition
 
 
 class FlagpostError(Exception):
@@ -62,9 +66,14 @@ class Unavailable(FlagpostError):
 
 
 class Fenced(FlagpostError):
-    """Another member of the group has taken over a partition; its effects were not written."""
+    """Another member of the group has taken over partitions; their effects were not written."""
 
     exit_code = 11
+
+    def __init__(self, partitions: "Collection[Partition]") -> None:
+        names = ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions))
+        super().__init__(f"another member of the group has taken over {names}")
+        self.partitions = frozenset(partitions)
 
 
 class MustStop(FlagpostError):

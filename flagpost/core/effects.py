@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import reduce
+from typing import Any, Self
 
 from flagpost.events import Partition
 
@@ -39,11 +40,21 @@ class Segment:
 class Counts:
     """What became of the messages: `n_in == n_clean + n_flagged + n_duplicate + n_dead`."""
 
-    n_in: int
-    n_clean: int
-    n_flagged: int
-    n_duplicate: int
-    n_dead: int
+    n_in: int = 0
+    n_clean: int = 0
+    n_flagged: int = 0
+    n_duplicate: int = 0
+    n_dead: int = 0
+
+    def plus(self, other: Self) -> Self:
+        """Add up."""
+        return type(self)(
+            self.n_in + other.n_in,
+            self.n_clean + other.n_clean,
+            self.n_flagged + other.n_flagged,
+            self.n_duplicate + other.n_duplicate,
+            self.n_dead + other.n_dead,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +93,8 @@ class Effects:
     advances: list[Advance]
     segments: list[Segment] = field(default_factory=list)
     flagged: list[FlaggedTransaction] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counts:
+        """What became of all messages of the batch."""
+        return reduce(Counts.plus, (advance.counts for advance in self.advances), Counts())

@@ -1,0 +1,40 @@
+"""One member of the scoring group: transforms each message, scores it, commits what it flags.
+
+Run it once or many times: members with the same FLAGPOST_GROUP share the topic's partitions.
+"""
+
+import signal
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from flagpost.entry_point import entry_point
+from flagpost.scoring import open_worker
+from flagpost.settings import load_settings
+
+
+@entry_point
+def main(
+    *,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Stop when the group has no lag left.")
+    ] = False,
+) -> None:
+    """Score transactions until SIGTERM or Ctrl-C; then finish the batch and leave the group.
+
+    Settings come from FLAGPOST_* variables, or from what `flagpost up` has written.
+
+    Example: python consumer_transform.py --until-caught-up
+    """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    with open_worker(load_settings()) as worker:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        worker.run(until_caught_up=until_caught_up)
+    typer.echo(worker.tally)
+
+
+if __name__ == "__main__":
+    typer.run(main)

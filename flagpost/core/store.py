@@ -1,0 +1,59 @@
+"""Where the effects of a batch are kept: what the worker asks of it, whatever is behind."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
+
+from flagpost.core.effects import Counts, Effects, Position, Segment
+from flagpost.events import Partition
+
+
+class Store(Protocol):
+    """The positions, the journal and the decisions of one consumer group.
+
+    Every method blocks until it is done, and may raise:
+        Unavailable: the server does not answer or has rolled back; the same call may succeed later.
+        SchemaOutdated: tables or columns are missing.
+        BadConfiguration: the server refuses access.
+    """
+
+    def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
+        """Take partitions over: from now on only commits with the returned epochs pass.
+
+        Waits for a commit of the former owner that is under way, and returns the positions after
+        it. A partition that the group has never read starts at the given offset.
+        """
+        ...
+
+    def load_segments(
+        self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
+    ) -> Iterator[Segment]:
+        """Stream the journal, partition by partition, each in offset order.
+
+        Leaves out segments whose transactions are all before the partition's time (microseconds
+        since 1970); a partition without one is read from its beginning.
+        """
+        ...
+
+    def commit(self, effects: Effects) -> None:
+        """Make all effects of a batch visible at once, or none of them.
+
+        A flagged transaction whose id is taken is left out: the first decision on an id stands.
+
+        Raises:
+            Fenced: a partition was taken over or has moved on; nothing was written.
+            Unavailable: the outcome is unknown, for the answer may be what was lost. Never commit
+                the same effects again: acquire the partitions, and go on from their positions.
+        """
+        ...
+
+    def positions(self, topic: str) -> dict[Partition, Position]:
+        """Return how far the group is in each partition of a topic that it has ever acquired."""
+        ...
+
+    def totals(self, topic: str) -> dict[Partition, Counts]:
+        """Return what became of all messages so far, for each partition of a topic."""
+        ...
+
+    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
+        """Delete segments whose transactions are all before that time; return how many."""
+        ...

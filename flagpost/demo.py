@@ -1,0 +1,1 @@
+"""`flagpost demo`: the whole pipeline once, from nothing to flagged transactions."""

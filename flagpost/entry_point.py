@@ -1,0 +1,33 @@
+"""How every command ends: with one line that says what to do, and an exit code."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from flagpost.errors import FlagpostError
+
+INTERRUPTED_EXIT_CODE = 130
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def entry_point(command: Callable[P, R]) -> Callable[P, R]:
+    """Make a typer command print `error: ...` and exit by the error's code; Ctrl-C exits by 130.
+
+    An exception outside of `FlagpostError` is a bug and keeps its trace.
+    """
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FlagpostError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+
+    return run

@@ -1,0 +1,104 @@
+"""librdkafka's errors, translated once."""
+
+from confluent_kafka import KafkaError
+
+from flagpost.errors import (
+    BadConfiguration,
+    FlagpostError,
+    MustStop,
+    OffsetLost,
+    TopicMissing,
+    Unavailable,
+)
+
+# By name: the constants of librdkafka itself begin with an underscore.
+_REFUSED = frozenset(
+    {
+        "_AUTHENTICATION",
+        "_INVALID_ARG",
+        "_SSL",
+        "_UNSUPPORTED_FEATURE",
+        "CLUSTER_AUTHORIZATION_FAILED",
+        "GROUP_AUTHORIZATION_FAILED",
+        "GROUP_MAX_SIZE_REACHED",
+        "INCONSISTENT_GROUP_PROTOCOL",
+        "INVALID_CONFIG",
+        "INVALID_GROUP_ID",
+        "INVALID_PARTITIONS",
+        "INVALID_REPLICATION_FACTOR",
+        "INVALID_SESSION_TIMEOUT",
+        "POLICY_VIOLATION",
+        "SASL_AUTHENTICATION_FAILED",
+        "TOPIC_AUTHORIZATION_FAILED",
+        "TOPIC_EXCEPTION",
+        "UNSUPPORTED_SASL_MECHANISM",
+    }
+)
+
+_DAMAGED = frozenset({"_BAD_COMPRESSION", "_BAD_MSG", "INVALID_MSG"})
+
+_OFFSET_LOST = frozenset(
+    {
+        "_AUTO_OFFSET_RESET",
+        "_LOG_TRUNCATION",
+        "OFFSET_OUT_OF_RANGE",
+    }
+)
+
+_TOPIC_MISSING = frozenset(
+    {
+        "_UNKNOWN_TOPIC",
+        "_UNKNOWN_PARTITION",
+        "UNKNOWN_TOPIC_OR_PART",
+    }
+)
+
+
+_PASSING = frozenset(
+    {
+        "_ALL_BROKERS_DOWN",
+        "_MSG_TIMED_OUT",
+        "_PURGE_INFLIGHT",
+        "_PURGE_QUEUE",
+        "_RESOLVE",
+        "_TIMED_OUT",
+        "_TIMED_OUT_QUEUE",
+        "_TRANSPORT",
+        "_WAIT_COORD",
+        "BROKER_NOT_AVAILABLE",
+        "COORDINATOR_LOAD_IN_PROGRESS",
+        "COORDINATOR_NOT_AVAILABLE",
+        "KAFKA_STORAGE_ERROR",
+        "LEADER_NOT_AVAILABLE",
+        "NETWORK_EXCEPTION",
+        "NOT_CONTROLLER",
+        "NOT_COORDINATOR",
+        "NOT_ENOUGH_REPLICAS",
+        "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+        "NOT_LEADER_FOR_PARTITION",
+        "REPLICA_NOT_AVAILABLE",
+        "REQUEST_TIMED_OUT",
+        "THROTTLING_QUOTA_EXCEEDED",
+    }
+)
+
+
+def is_final(error: KafkaError) -> bool:
+    """Whether waiting does not help a consumer; after any other error it goes on by itself."""
+    name = error.name()
+    return error.fatal() or name in _REFUSED or name in _DAMAGED or name in _OFFSET_LOST
+
+
+def translated(error: KafkaError, doing: str) -> FlagpostError:
+    """What the caller has to do about `error`, which came up while `doing` something."""
+    name = error.name()
+    if name in _PASSING and not error.fatal():
+        return Unavailable(f"Kafka does not answer ({doing}): {error.str()}")
+    if name in _REFUSED:
+        return BadConfiguration(f"Kafka refuses {doing}: {error.str()}")
+    if name in _OFFSET_LOST:
+        return OffsetLost(f"the topic does not hold the offset: {error.str()} ({doing})")
+    if name in _TOPIC_MISSING:
+        return TopicMissing(f"the topic does not exist ({doing}); create it or correct its name")
+    damage = "a record is damaged" if name in _DAMAGED else "Kafka failed"
+    return MustStop(f"{damage} ({doing}): {error.str()}")

@@ -1,0 +1,332 @@
+"""A group member on confluent-kafka (librdkafka)."""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._topic import TopicDescription
+
+from flagpost.errors import FlagpostError, TopicMissing, Unavailable
+from flagpost.events import Partition
+from flagpost.kafka import group
+from flagpost.kafka.advice import CommitAdvice
+from flagpost.kafka.collection import collection_paused
+from flagpost.kafka.confluent_errors import is_final, translated
+from flagpost.kafka.membership import Membership
+from flagpost.kafka.reachability import Reachability
+from flagpost.kafka.source import Chunk, Headers, Poll, Record
+from flagpost.kafka.topic_watch import TopicWatch, missing
+
+_NO_TIMESTAMP = 0
+_CONSUMER_CONFIG = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # Every position is sought; where that is impossible the poll raises instead of skipping.
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": group.SESSION_SECONDS * 1000,
+    "heartbeat.interval.ms": group.HEARTBEAT_SECONDS * 1000,
+    "max.poll.interval.ms": group.MAX_POLL_SECONDS * 1000,
+    "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
+    "fetch.wait.max.ms": group.FETCH_WAIT_MS,
+    "fetch.max.bytes": 32 << 20,
+    "max.partition.fetch.bytes": 4 << 20,
+    # What the client reads ahead: enough that it never waits for the worker's next poll.
+    "queued.max.messages.kbytes": 64 << 10,
+    "queued.min.messages": 100_000,
+    # When the queue is full the default is to look again after a whole second.
+    "fetch.queue.backoff.ms": 10,
+    "check.crcs": True,
+    # The end of a partition moves `position` past the transaction markers before it.
+    "enable.partition.eof": True,
+    # What the client logs again and again, this source says once, or raises.
+    "log_level": 0,
+}
+
+LOOK_SECONDS = 0.5
+"""How long a poll that brought nothing may ask whether the brokers are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfluentChunk:
+    """The messages of one partition as the client returns them."""
+
+    partition: Partition
+    messages: list[Message]
+    values: list[bytes | None]
+
+    @property
+    def next_offset(self) -> int:
+        """The last message's offset + 1."""
+        return _offset(self.messages[-1]) + 1
+
+    def offset(self, index: int) -> int:
+        """The offset of message `index`."""
+        return _offset(self.messages[index])
+
+    def record(self, index: int) -> Record:
+        """Message `index` with everything it carries."""
+        message = self.messages[index]
+        kind, timestamp_ms = message.timestamp()
+        return Record(
+            key=message.key(),
+            value=message.value(),
+            headers=cast("Headers", list(message.headers() or [])),
+            timestamp_ms=None if kind == _NO_TIMESTAMP else timestamp_ms,
+        )
+
+
+class ConfluentSource:
+    """Implements `Source`; see there."""
+
+    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+        """Set the client up; it connects by itself and joins the group in the first polls.
+
+        Raises:
+            Unavailable: no broker answers at `bootstrap`.
+            BadConfiguration: the client refuses the settings.
+        """
+        self._topics = frozenset(topics)
+        self._membership = Membership()
+        self._advice = CommitAdvice()
+        self._reachability = Reachability(bootstrap)
+        self._watch = TopicWatch(self._topics)
+        self._refusal: FlagpostError | None = None
+        self._started: dict[Partition, int] = {}
+        self._consumer = Consumer(
+            {
+                **_CONSUMER_CONFIG,
+                "bootstrap.servers": bootstrap,
+                "group.id": group_id,
+                "error_cb": self._note_refusal,
+            }
+        )
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": bootstrap,
+                "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
+                "log_level": 0,
+            }
+        )
+        self._note_topics(group.REQUEST_SECONDS)
+        self._consumer.subscribe(
+            sorted(self._topics),
+            on_assign=self._gain,
+            on_revoke=self._lose,
+            on_lost=self._lose,
+        )
+
+    def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+        """See `Source.poll`."""
+        messages = self._consume(max_messages, timeout_seconds)
+        if self._refusal:
+            raise self._refusal
+        assigned, lost = self._membership.changes()
+        self._advice.forget(lost)
+        self._send_commits(self._advice.take_due())
+        if messages:
+            self._reachability.seen()
+        elif self._watch.is_due():
+            self._look_around()
+        return Poll(self._chunks(messages), assigned, lost)
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """See `Source.seek`."""
+        owned = {p: offset for p, offset in offsets.items() if self._membership.owns(p)}
+        # Assigning anew drops what was fetched, whatever state the partition is in; the client's
+        # own seek fails on a partition whose fetching has not begun.
+        self._stop(owned)
+        self._start(owned)
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """See `Source.pause`."""
+        self._consumer.pause(_native(self._membership.pause(partitions)))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """See `Source.resume`."""
+        self._consumer.resume(_native(self._membership.resume(partitions)))
+
+    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """See `Source.bounds`."""
+        try:
+            return {
+                partition: self._consumer.get_watermark_offsets(
+                    TopicPartition(*partition), timeout=group.REQUEST_SECONDS
+                )
+                for partition in partitions
+            }
+        except KafkaException as error:
+            raise translated(error.args[0], "asking for offsets") from error
+
+    def position(self, partition: Partition) -> int | None:
+        """See `Source.position`."""
+        if not self._membership.sought(partition):
+            return None
+        [native] = self._consumer.position([TopicPartition(*partition)])
+        return native.offset if native.offset >= 0 else self._started[partition]
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """See `Source.commit`."""
+        self._advice.note(offsets)
+
+    def partitions(self) -> set[Partition]:
+        """See `Source.partitions`."""
+        found = self._describe(group.REQUEST_SECONDS)
+        for topic in self._topics - found.keys():
+            raise missing(topic)
+        return {
+            Partition(topic, partition.id)
+            for topic, description in found.items()
+            for partition in description.partitions
+        }
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._send_commits(self._advice.take_all())
+        self._consumer.close()
+
+    def _gain(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
+        # Called inside `consume`. An empty assignment accepts the partitions without fetching:
+        # that begins with `seek`.
+        consumer.incremental_assign([])
+        self._membership.gain(_ours(natives))
+
+    def _lose(self, _: Consumer, natives: list[TopicPartition]) -> None:
+        # The client would remember the pause and keep it, should the partition come back.
+        self._consumer.resume(
+            [n for n in natives if Partition(n.topic, n.partition) in self._started]
+        )
+        self._stop(_ours(natives))
+        self._membership.lose(_ours(natives))
+
+    def _stop(self, partitions: Iterable[Partition]) -> None:
+        stopping = [partition for partition in partitions if partition in self._started]
+        for partition in stopping:
+            del self._started[partition]
+        self._consumer.incremental_unassign(_native(stopping))
+
+    def _start(self, offsets: Mapping[Partition, int]) -> None:
+        self._started.update(offsets)
+        for partition in offsets:
+            self._membership.seek(partition)
+        self._consumer.incremental_assign(
+            [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        )
+        self._consumer.pause(_native(p for p in offsets if not self._membership.flows(p)))
+
+    def _consume(self, max_messages: int, timeout_seconds: float) -> list[Message]:
+        deadline = time.monotonic() + timeout_seconds
+        messages = self._take(max_messages, 0)
+        while not (messages or self._membership.changed):
+            left_seconds = deadline - time.monotonic()
+            if left_seconds <= 0:
+                break
+            # `consume` waits until it has all it was asked for: wait for one, then take the rest.
+            messages = self._take(1, min(left_seconds, group.POLL_SLICE_SECONDS))
+            if messages and max_messages > 1:
+                messages += self._take(max_messages - 1, 0)
+        return messages
+
+    def _take(self, count: int, timeout_seconds: float) -> list[Message]:
+        with collection_paused():
+            messages = self._consumer.consume(count, timeout_seconds)
+        if any(map(Message.error, messages)):
+            return [message for message in messages if self._is_sound(message)]
+        return messages
+
+    def _is_sound(self, message: Message) -> bool:
+        """Whether `message` is one; the client mixes what went wrong in between.
+
+        Raises:
+            FlagpostError: the error does not go away by itself.
+        """
+        error = message.error()
+        if error is None:
+            return True
+        self._reachability.seen()
+        if is_final(error):
+            place = f"{message.topic()}[{message.partition()}] at offset {message.offset()}"
+            raise translated(error, f"reading {place}")
+        return False
+
+    def _chunks(self, messages: list[Message]) -> list[Chunk]:
+        runs: dict[Partition, list[Message]] = {}
+        for topic, of_topic in groupby(messages, Message.topic):
+            for number, run in groupby(of_topic, Message.partition):
+                partition = Partition(cast("str", topic), cast("int", number))
+                runs.setdefault(partition, []).extend(run)
+        return [
+            ConfluentChunk(partition, run, list(map(Message.value, run)))
+            for partition, run in runs.items()
+            if self._membership.sought(partition)
+        ]
+
+    def _send_commits(self, offsets: Mapping[Partition, int]) -> None:
+        if offsets:
+            native = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+            self._consumer.commit(offsets=native, asynchronous=True)
+
+    def _look_around(self) -> None:
+        """Nothing came: are the brokers and the topics still there?"""
+        try:
+            self._note_topics(LOOK_SECONDS)
+        except Unavailable:
+            self._reachability.unseen()
+
+    def _note_topics(self, timeout_seconds: float) -> None:
+        found = self._describe(timeout_seconds)
+        self._reachability.seen()
+        self._watch.look({topic: str(found[topic].topic_id) for topic in found})
+
+    def _describe(self, timeout_seconds: float) -> dict[str, TopicDescription]:
+        """Every subscribed topic that exists.
+
+        Raises:
+            Unavailable: no answer in time.
+        """
+        asked = self._admin.describe_topics(
+            TopicCollection(sorted(self._topics)), request_timeout=timeout_seconds
+        )
+        found = {topic: _answer(answer, timeout_seconds) for topic, answer in asked.items()}
+        return {topic: description for topic, description in found.items() if description}
+
+    def _note_refusal(self, error: KafkaError) -> None:
+        # Called inside `consume`, which passes no exception on.
+        if is_final(error):
+            self._refusal = translated(error, "the connection")
+
+
+def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicDescription | None:
+    try:
+        return asked.result(timeout_seconds + 1)
+    except KafkaException as error:
+        refusal = translated(error.args[0], "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP")
+        if isinstance(refusal, TopicMissing):
+            return None
+        raise refusal from error
+
+
+def _offset(message: Message) -> int:
+    return cast("int", message.offset())  # None only on an error, and those are gone by now
+
+
+def _ours(natives: Iterable[TopicPartition]) -> list[Partition]:
+    return [Partition(native.topic, native.partition) for native in natives]
+
+
+def _native(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*partition) for partition in partitions]

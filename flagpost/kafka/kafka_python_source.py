@@ -1,0 +1,282 @@
+"""A group member on kafka-python."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+from kafka.structs import MemberState
+
+from flagpost.events import Partition
+from flagpost.kafka import group
+from flagpost.kafka.advice import CommitAdvice
+from flagpost.kafka.backlog import Backlog
+from flagpost.kafka.collection import collection_paused
+from flagpost.kafka.kafka_python_errors import is_passing, translated
+from flagpost.kafka.membership import Membership
+from flagpost.kafka.reachability import Reachability
+from flagpost.kafka.source import Chunk, Poll, Record
+from flagpost.kafka.topic_watch import TopicWatch, missing
+
+_value = attrgetter("value")
+
+FETCH_BYTES = 8 << 20
+PARTITION_FETCH_BYTES = 1 << 20
+"""One fetch is about 5,000 messages of a partition and at most 40,000 in all: enough to keep the
+broker from being asked often, and little enough to unpack in a fifth of a second."""
+
+_CONSUMER_CONFIG = {
+    "enable_auto_commit": False,
+    # Every position is sought; where that is impossible the poll raises instead of skipping.
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "allow_auto_create_topics": False,
+    "session_timeout_ms": group.SESSION_SECONDS * 1000,
+    "heartbeat_interval_ms": group.HEARTBEAT_SECONDS * 1000,
+    "max_poll_interval_ms": group.MAX_POLL_SECONDS * 1000,
+    "fetch_max_wait_ms": group.FETCH_WAIT_MS,
+    "fetch_max_bytes": FETCH_BYTES,
+    "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+    "bootstrap_timeout_ms": group.REQUEST_SECONDS * 1000,
+    "reconnect_backoff_max_ms": group.RECONNECT_SECONDS * 1000,
+    # Nobody reads them, and they cost at every fetch.
+    "metrics_enabled": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaPythonChunk:
+    """The records of one partition as the client returns them."""
+
+    partition: Partition
+    records: list[ConsumerRecord]
+    values: list[bytes | None]
+
+    @property
+    def next_offset(self) -> int:
+        """The last record's offset + 1."""
+        return int(self.records[-1].offset) + 1
+
+    def offset(self, index: int) -> int:
+        """The offset of record `index`."""
+        return int(self.records[index].offset)
+
+    def record(self, index: int) -> Record:
+        """Record `index` with everything it carries."""
+        record = self.records[index]
+        timestamp_ms = record.timestamp if record.timestamp is not None else -1
+        return Record(
+            key=record.key,
+            value=record.value,
+            headers=list(record.headers),
+            timestamp_ms=timestamp_ms if timestamp_ms >= 0 else None,
+        )
+
+
+class KafkaPythonSource:
+    """Implements `Source`; see there."""
+
+    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+        """Connect; the group is joined by the first polls.
+
+        Raises:
+            Unavailable: no broker answers at `bootstrap`.
+            BadConfiguration: the broker or the client refuses the settings.
+        """
+        # What the client logs again and again, this source says once, or raises.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        self._topics = frozenset(topics)
+        self._membership = Membership()
+        self._backlog = Backlog()
+        self._advice = CommitAdvice()
+        self._reachability = Reachability(bootstrap)
+        self._watch = TopicWatch(self._topics)
+        self._client: KafkaNetClient
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap,
+                group_id=group_id,
+                kafka_client=self._keep_client,
+                # It remembers what this member owns: no two members may share it.
+                partition_assignment_strategy=[CooperativeStickyAssignor()],
+                **_CONSUMER_CONFIG,
+            )
+        except KafkaError as error:
+            self._client.close()
+            raise translated(error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP") from error
+        self._consumer.subscribe(
+            sorted(self._topics), listener=_Listener(self._consumer, self._membership)
+        )
+
+    def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+        """See `Source.poll`."""
+        self._top_up(max_messages, timeout_seconds)
+        assigned, lost = self._membership.changes()
+        self._backlog.drop(lost)
+        self._advice.forget(lost)
+        self._send_commits(self._advice.take_due())
+        chunks = self._take_chunks(max_messages)
+        if assigned or self._watch.is_due():
+            self._look_around()
+        return Poll(chunks, assigned, lost)
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """See `Source.seek`."""
+        for partition, offset in offsets.items():
+            if self._membership.owns(partition):
+                self._membership.seek(partition)
+                self._backlog.drop([partition])
+                self._consumer.seek(TopicPartition(*partition), offset)
+                if self._membership.flows(partition):
+                    self._consumer.resume(TopicPartition(*partition))
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """See `Source.pause`."""
+        self._consumer.pause(*_native(self._membership.pause(partitions)))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """See `Source.resume`."""
+        self._consumer.resume(*_native(self._membership.resume(partitions)))
+
+    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """See `Source.bounds`."""
+        asked = _native(partitions)
+        try:
+            first = self._consumer.beginning_offsets(asked, group.REQUEST_SECONDS * 1000)
+            end = self._consumer.end_offsets(asked, group.REQUEST_SECONDS * 1000)
+        except KafkaError as error:
+            raise translated(error, "asking for offsets") from error
+        return {Partition(*native): (first[native], end[native]) for native in asked}
+
+    def position(self, partition: Partition) -> int | None:
+        """See `Source.position`."""
+        if not self._membership.sought(partition):
+            return None
+        kept = self._backlog.first_offset(partition)
+        if kept is not None:
+            return kept
+        position: int | None = self._consumer.position(TopicPartition(*partition), timeout_ms=0)
+        return position
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """See `Source.commit`."""
+        self._advice.note(offsets)
+
+    def partitions(self) -> set[Partition]:
+        """See `Source.partitions`."""
+        found = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics}
+        for topic, numbers in found.items():
+            if not numbers:
+                raise missing(topic)
+        return {Partition(topic, number) for topic, numbers in found.items() for number in numbers}
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        try:
+            if advice := self._advice.take_all():
+                self._consumer.commit(_commits(advice), timeout_ms=group.LEAVE_SECONDS * 1000)
+        except KafkaError:
+            # The commit only informs; a lost membership or an absent broker does not matter now.
+            pass
+        finally:
+            self._consumer.close(autocommit=False, timeout_ms=group.LEAVE_SECONDS * 1000)
+
+    def _keep_client(self, **configs: object) -> KafkaNetClient:
+        """Build the consumer's network client and keep it, to see what it knows of the cluster."""
+        self._client = KafkaNetClient(**configs)
+        return self._client
+
+    def _top_up(self, max_messages: int, timeout_seconds: float) -> None:
+        """Fetch unless the backlog is enough; wait while there is nothing at all to report."""
+        deadline = time.monotonic() + timeout_seconds
+        waiting = self._backlog.size(self._membership.flows)
+        if waiting < max_messages:
+            self._fetch(0 if waiting else min(timeout_seconds, group.POLL_SLICE_SECONDS))
+        while not (self._backlog.size(self._membership.flows) or self._membership.changed):
+            if time.monotonic() >= deadline:
+                break
+            self._fetch(group.POLL_SLICE_SECONDS)
+
+    def _fetch(self, timeout_seconds: float) -> None:
+        self._finish_join()
+        try:
+            with collection_paused():
+                fetched = self._consumer.poll(timeout_seconds * 1000, max_records=sys.maxsize)
+        except KafkaError as error:
+            if not is_passing(error):
+                raise translated(error, "reading") from error
+        else:
+            for native, records in fetched.items():
+                self._backlog.add(Partition(*native), records)
+
+    def _finish_join(self) -> None:
+        """Go on with a join that an earlier poll has begun.
+
+        The leader of a group joins anew when a topic changes. If that takes longer than one poll,
+        the client takes the change for dealt with and never looks at the answer: the member has no
+        partitions and sends no heartbeats from then on.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - there is no public way to say it
+        if coordinator.state is MemberState.REBALANCING and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
+
+    def _take_chunks(self, max_messages: int) -> list[Chunk]:
+        taken = self._backlog.take(max_messages, self._membership.flows)
+        return [
+            KafkaPythonChunk(partition, records, list(map(_value, records)))
+            for partition, records in taken.items()
+        ]
+
+    def _send_commits(self, offsets: Mapping[Partition, int]) -> None:
+        if offsets:
+            self._consumer.commit_async(_commits(offsets))
+
+    def _look_around(self) -> None:
+        """Are the brokers and the topics still there? Asks only what the client knows."""
+        cluster = self._client.cluster
+        if any(self._client.connected(broker.node_id) for broker in cluster.brokers()):
+            self._reachability.seen()
+            known = {topic for topic in self._topics if cluster.partitions_for_topic(topic)}
+            if known != self._topics:
+                # By itself the client would ask again in five minutes.
+                cluster.request_update()
+            self._watch.look({topic: str(cluster.topic_id(topic)) for topic in known})
+        else:
+            self._reachability.unseen()
+
+
+class _Listener(ConsumerRebalanceListener):
+    """Runs on the client's IO thread while the polling thread waits in `poll`."""
+
+    def __init__(self, consumer: KafkaConsumer, membership: Membership) -> None:
+        self._consumer = consumer
+        self._membership = membership
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._consumer.pause(*assigned)
+        for native in assigned:
+            # Any position will do while it is paused. Without one the client would look up the
+            # committed offset and, where there is none, fail.
+            self._consumer.seek(native, 0)
+        self._membership.gain(Partition(*native) for native in assigned)
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._membership.lose(Partition(*native) for native in revoked)
+
+
+def _native(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*partition) for partition in partitions]
+
+
+def _commits(offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {
+        TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
+        for partition, offset in offsets.items()
+    }

@@ -1,0 +1,70 @@
+"""Creating topics."""
+
+import time
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from flagpost.errors import Unavailable
+from flagpost.kafka import group
+from flagpost.kafka.confluent_errors import translated
+
+_LOOK_AGAIN_SECONDS = 0.05
+_BROKERS_DEFAULT = -1
+
+
+def ensure_topics(bootstrap: str, partitions: Mapping[str, int]) -> None:
+    """Create the topics that are missing and wait until all can be written to. Blocks.
+
+    Topics that exist stay as they are, also with another number of partitions. New ones get the
+    replication factor that the brokers give by default. Two callers at the same time are fine.
+
+    Args:
+        bootstrap: the brokers, `host:port` and more after commas.
+        partitions: the number of partitions for each topic.
+
+    Raises:
+        Unavailable: no broker answers, or the topics are not ready, within ten seconds.
+        BadConfiguration: the broker refuses a name, a number or these credentials.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    if missing := partitions.keys() - _ready_topics(admin):
+        wanted = [NewTopic(topic, partitions[topic], _BROKERS_DEFAULT) for topic in missing]
+        for created in admin.create_topics(wanted, request_timeout=group.REQUEST_SECONDS).values():
+            _await_created(created)
+    _await_ready(admin, partitions.keys())
+
+
+def _await_created(created: "Future[None]") -> None:
+    try:
+        created.result(group.REQUEST_SECONDS)
+    except KafkaException as error:
+        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+            raise translated(error.args[0], "creating topics") from error
+
+
+def _await_ready(admin: AdminClient, topics: AbstractSet[str]) -> None:
+    deadline = time.monotonic() + group.REQUEST_SECONDS
+    while missing := topics - _ready_topics(admin):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"topics not ready: {', '.join(sorted(missing))}")
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _ready_topics(admin: AdminClient) -> set[str]:
+    """The topics whose every partition has a leader."""
+    try:
+        metadata = admin.list_topics(timeout=group.REQUEST_SECONDS)
+    except KafkaException as error:
+        raise translated(
+            error.args[0], "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP"
+        ) from error
+    return {
+        name
+        for name, topic in metadata.topics.items()
+        if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+    }

@@ -1,0 +1,88 @@
+"""The manifest beside a model file: what it is, and what it takes to load it safely."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from flagpost.core.features import FEATURE_NAMES
+from flagpost.errors import ModelRefused
+
+FORMAT = 1
+LIBRARIES = ("scikit-learn", "numpy", "joblib")
+
+
+class Training(msgspec.Struct, frozen=True):
+    """What a model was fitted on."""
+
+    log: str
+    first_event: str
+    last_event: str
+    n_transactions: int
+    n_frauds: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Written as JSON beside the joblib file whose SHA-256 it names."""
+
+    format: int
+    version: str
+    sha256: str
+    libraries: dict[str, str]
+    feature_names: list[str]
+    matrix_columns: list[str]
+    population_mean_cents: float
+    threshold: float
+    training: Training | None = None
+    metrics: dict[str, float] = {}
+
+
+def manifest_path(model_path: Path) -> Path:
+    """Return where the manifest of a model file lies."""
+    return model_path.with_suffix(".manifest.json")
+
+
+def installed_libraries() -> dict[str, str]:
+    """Return the versions that decide whether a pickled pipeline can be read back."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def read_verified(model_path: Path) -> tuple[Manifest, bytes]:
+    """Read a model's manifest and bytes; nothing is unpickled here.
+
+    Raises:
+        ModelRefused: a file is missing or broken, the hash differs, the columns of the feature
+            matrix have changed, or another minor version of scikit-learn made the file.
+    """
+    path = manifest_path(model_path)
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        content = model_path.read_bytes()
+    except OSError as error:
+        msg = f"cannot read model {model_path}: {error.filename}: {error.strerror}"
+        raise ModelRefused(msg) from error
+    except msgspec.DecodeError as error:
+        msg = f"{path} is not a model manifest: {error}"
+        raise ModelRefused(msg) from error
+    _check(manifest, content, model_path)
+    return manifest, content
+
+
+def _check(manifest: Manifest, content: bytes, model_path: Path) -> None:
+    if manifest.format != FORMAT:
+        msg = f"{model_path} has format {manifest.format}; this program reads format {FORMAT}"
+        raise ModelRefused(msg)
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        msg = f"{model_path} is not the file its manifest names: the SHA-256 differs"
+        raise ModelRefused(msg)
+    if manifest.matrix_columns != list(FEATURE_NAMES):
+        msg = f"{model_path} was trained on other features than this program computes: retrain it"
+        raise ModelRefused(msg)
+    theirs, ours = manifest.libraries["scikit-learn"], version("scikit-learn")
+    if theirs.split(".")[:2] != ours.split(".")[:2]:
+        msg = (
+            f"{model_path} was made with scikit-learn {theirs}, here is {ours}: "
+            f"install {theirs} or retrain the model"
+        )
+        raise ModelRefused(msg)

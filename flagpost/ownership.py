@@ -1,0 +1,109 @@
+"""What a member holds: for each partition its position, its epoch and the state behind it."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from flagpost.core.effects import Advance, Position
+from flagpost.core.features import DAY_US, RETENTION_US
+from flagpost.core.state import State
+from flagpost.core.store import Store
+from flagpost.errors import OffsetLost
+from flagpost.events import Partition
+from flagpost.kafka.source import Source
+
+JOURNAL_RETENTION_US = 45 * DAY_US
+"""A week longer than any window reaches, for a member that starts behind."""
+
+log = structlog.get_logger()
+
+
+class Ownership:
+    """The partitions of one member; those `wanted` are assigned to it but not taken over yet."""
+
+    def __init__(self, source: Source, store: Store, state: State) -> None:
+        self._source = source
+        self._store = store
+        self._state = state
+        self.positions: dict[Partition, Position] = {}
+        self.wanted: set[Partition] = set()
+
+    def let_go(self, partitions: Iterable[Partition]) -> None:
+        """The group gave these partitions to somebody else."""
+        for partition in partitions:
+            self._drop(partition)
+            self.wanted.discard(partition)
+
+    def want(self, partitions: Iterable[Partition]) -> None:
+        """Take these partitions over (again) before anything else of them is processed."""
+        for partition in partitions:
+            self._drop(partition)
+            self.wanted.add(partition)
+
+    def _drop(self, partition: Partition) -> None:
+        if self.positions.pop(partition, None) is not None:
+            self._state.forget(partition)
+
+    def take_over(self) -> None:
+        """Make every wanted partition ours: a new epoch, its position, its state, a seek. Blocks.
+
+        Raises:
+            OffsetLost: a position lies outside what the topic holds.
+            Unavailable: nothing has changed but epochs; try again.
+        """
+        wanted = frozenset(self.wanted)
+        bounds = self._source.bounds(wanted)
+        positions = self._store.acquire({p: first for p, (first, _) in bounds.items()})
+        for partition, position in positions.items():
+            _check_within(partition, position, *bounds[partition])
+        self._load_state(positions)
+        self._source.seek({p: position.next_offset for p, position in positions.items()})
+        self.positions.update(positions)
+        self.wanted -= wanted
+        log.info("taken over", partitions=_named({p: x.epoch for p, x in positions.items()}))
+
+    def _load_state(self, positions: dict[Partition, Position]) -> None:
+        for partition in positions:
+            self._state.forget(partition)  # a load that failed half way may have left something
+        since = {
+            partition: position.event_time_us - RETENTION_US
+            for partition, position in positions.items()
+            if position.event_time_us is not None
+        }
+        for segment in self._store.load_segments(positions.keys(), since):
+            self._state.fold(segment)
+
+    def advance(self, advances: Iterable[Advance]) -> None:
+        """Note what was committed; once per event day, drop what no window reaches any more."""
+        aged: dict[Partition, int] = {}
+        for step in advances:
+            before = self.positions[step.partition]
+            self.positions[step.partition] = Position(
+                step.epoch, step.next_offset, step.event_time_us
+            )
+            if _day(step.event_time_us) > _day(before.event_time_us):
+                aged[step.partition] = step.event_time_us or 0
+        for partition, event_time_us in aged.items():
+            self._state.forget_idle(partition, event_time_us)
+        if aged:
+            self._store.forget_segments({p: t - JOURNAL_RETENTION_US for p, t in aged.items()})
+
+
+def _day(event_time_us: int | None) -> int:
+    return -1 if event_time_us is None else event_time_us // DAY_US
+
+
+def _named(numbers: dict[Partition, int]) -> dict[str, int]:
+    return {f"{p.topic}[{p.number}]": number for p, number in sorted(numbers.items())}
+
+
+def _check_within(partition: Partition, position: Position, first: int, end: int) -> None:
+    if first <= position.next_offset <= end:
+        return
+    msg = (
+        f"{partition.topic}[{partition.number}]: the next message to score is offset "
+        f"{position.next_offset}, but the topic holds {first} to {end - 1}. Was the topic made "
+        "again, or did its retention pass messages that were never scored? To begin anew, use "
+        "another FLAGPOST_GROUP"
+    )
+    raise OffsetLost(msg)

@@ -1,0 +1,58 @@
+"""The flagged transactions, each once: what all the rest is for."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from flagpost.core.effects import FlaggedTransaction
+from flagpost.postgres.recordset import recordset
+from flagpost.postgres.tables import FraudTransaction
+
+_COLUMNS = (
+    FraudTransaction.transaction_id,
+    FraudTransaction.user_id,
+    FraudTransaction.terminal_id,
+    FraudTransaction.ts,
+    FraudTransaction.amount,
+    FraudTransaction.fraud_probability,
+    FraudTransaction.risk_level,
+    FraudTransaction.reasons,
+    FraudTransaction.model_version,
+    FraudTransaction.topic,
+    FraudTransaction.partition,
+    FraudTransaction.kafka_offset,
+)
+_flagged = recordset("flagged", *_COLUMNS)
+_INSERT = (
+    insert(FraudTransaction)
+    .from_select(list(_COLUMNS), select(_flagged))
+    .on_conflict_do_nothing(index_elements=[FraudTransaction.transaction_id])
+    .execution_options(preserve_rowcount=True)
+)
+
+
+def add(connection: Connection, flagged: Sequence[FlaggedTransaction]) -> int:
+    """Add flagged transactions and return how many were left out because their id is taken."""
+    if not flagged:
+        return 0
+    inserted = connection.execute(_INSERT, {"flagged": [_as_row(each) for each in flagged]})
+    return len(flagged) - inserted.rowcount
+
+
+def _as_row(flagged: FlaggedTransaction) -> dict[str, object]:
+    return {
+        "transaction_id": flagged.transaction_id,
+        "user_id": flagged.user_id,
+        "terminal_id": flagged.terminal_id,
+        "ts": flagged.event_time,
+        "amount": Decimal(flagged.amount_cents).scaleb(-2),
+        "fraud_probability": flagged.fraud_probability,
+        "risk_level": flagged.risk_level,
+        "reasons": flagged.reasons,
+        "model_version": flagged.model_version,
+        "topic": flagged.partition.topic,
+        "partition": flagged.partition.number,
+        "kafka_offset": flagged.offset,
+    }

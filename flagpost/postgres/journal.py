@@ -1,0 +1,95 @@
+"""The journal: what the histories are rebuilt from, exactly as old as the positions."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, text
+
+from flagpost.core.effects import Segment
+from flagpost.events import Partition
+from flagpost.postgres.recordset import recordset
+from flagpost.postgres.tables import JournalSegment
+from flagpost.postgres.times import to_datetime, to_us
+
+# A segment is some hundred kilobytes after a full batch and some hundred bytes in quiet hours.
+_SEGMENTS_PER_FETCH = 32
+
+_GROUP = bindparam("own_group", type_=JournalSegment.group.type)
+
+_LOAD = (
+    select(
+        JournalSegment.start_offset,
+        JournalSegment.end_offset,
+        JournalSegment.min_ts,
+        JournalSegment.max_ts,
+        JournalSegment.columns,
+    )
+    .where(
+        JournalSegment.topic == bindparam("own_topic"),
+        JournalSegment.partition == bindparam("own_partition"),
+        JournalSegment.group == _GROUP,
+        JournalSegment.max_ts >= bindparam("since"),
+    )
+    .order_by(JournalSegment.start_offset)
+)
+
+_old = recordset("old", JournalSegment.topic, JournalSegment.partition, JournalSegment.max_ts)
+_FORGET = delete(JournalSegment).where(
+    JournalSegment.topic == _old.c.topic,
+    JournalSegment.partition == _old.c.partition,
+    JournalSegment.group == _GROUP,
+    JournalSegment.max_ts < _old.c.max_ts,
+)
+
+# A reader holds no row locks, and its caller may compile kernels before it asks for more.
+_ALLOW_PAUSES = text("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+
+
+def append(connection: Connection, group: str, segments: Sequence[Segment]) -> None:
+    """Add the segments of a batch."""
+    if segments:
+        connection.execute(insert(JournalSegment), [_as_row(group, each) for each in segments])
+
+
+def load(
+    connection: Connection,
+    group: str,
+    partitions: Collection[Partition],
+    since_event_time_us: Mapping[Partition, int],
+) -> Iterator[Segment]:
+    """Stream segments in offset order, partition by partition, some at a time in memory."""
+    connection.execute(_ALLOW_PAUSES)
+    for partition in partitions:
+        asked = {
+            "own_topic": partition.topic,
+            "own_partition": partition.number,
+            "own_group": group,
+            "since": to_datetime(since_event_time_us.get(partition, 0)),
+        }
+        streamed = {"yield_per": _SEGMENTS_PER_FETCH}
+        with connection.execute(_LOAD, asked, execution_options=streamed) as rows:
+            for start, end, min_ts, max_ts, columns in rows:
+                yield Segment(partition, start, end, to_us(min_ts), to_us(max_ts), bytes(columns))
+
+
+def forget(
+    connection: Connection, group: str, before_event_time_us: Mapping[Partition, int]
+) -> int:
+    """Delete the segments that end before their partition's time; return how many."""
+    old = [
+        {"topic": topic, "partition": number, "max_ts": to_datetime(time_us)}
+        for (topic, number), time_us in before_event_time_us.items()
+    ]
+    return connection.execute(_FORGET, {"own_group": group, "old": old}).rowcount
+
+
+def _as_row(group: str, segment: Segment) -> dict[str, object]:
+    return {
+        "topic": segment.partition.topic,
+        "partition": segment.partition.number,
+        "group": group,
+        "start_offset": segment.start_offset,
+        "end_offset": segment.end_offset,
+        "min_ts": to_datetime(segment.min_event_time_us),
+        "max_ts": to_datetime(segment.max_event_time_us),
+        "columns": segment.columns,
+    }

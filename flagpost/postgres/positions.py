@@ -1,0 +1,156 @@
+"""Who owns a partition and how far it is: the fence that keeps every effect single.
+
+Under READ COMMITTED, a statement that locks a row waits for the transaction that holds it, and then
+sees the row as that transaction left it. So a takeover returns the position behind a commit that
+was under way, and a commit that comes after a takeover finds another epoch. All lock in the
+order of topic and partition: two members that meet wait for each other and do not deadlock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from flagpost.core.effects import Advance, Counts, Position
+from flagpost.errors import Fenced
+from flagpost.events import Partition
+from flagpost.postgres.recordset import recordset
+from flagpost.postgres.tables import JournalSegment, StreamPosition
+from flagpost.postgres.times import to_datetime, to_us
+
+_GROUP = bindparam("own_group", type_=StreamPosition.group.type)
+_KEY = (StreamPosition.topic, StreamPosition.partition)
+_POSITION = (StreamPosition.epoch, StreamPosition.next_offset, StreamPosition.event_time)
+_COUNTS = (
+    StreamPosition.n_in,
+    StreamPosition.n_clean,
+    StreamPosition.n_flagged,
+    StreamPosition.n_duplicate,
+    StreamPosition.n_dead,
+)
+
+_taken = recordset("taken", *_KEY, StreamPosition.next_offset)
+_ACQUIRE = (
+    insert(StreamPosition)
+    .from_select(
+        [*_KEY, StreamPosition.next_offset, StreamPosition.group, StreamPosition.epoch],
+        select(*_taken.c, _GROUP, 1).order_by(_taken.c.topic, _taken.c.partition),
+    )
+    .on_conflict_do_update(
+        index_elements=[StreamPosition.topic, StreamPosition.partition, StreamPosition.group],
+        set_={
+            StreamPosition.epoch: StreamPosition.epoch + 1,
+            StreamPosition.updated_at: func.now(),
+        },
+    )
+    .returning(*_KEY, *_POSITION)
+)
+
+_moved = recordset(
+    "moved",
+    *_KEY,
+    StreamPosition.epoch,
+    JournalSegment.start_offset,
+    StreamPosition.next_offset,
+    StreamPosition.event_time,
+    *_COUNTS,
+)
+# FOR UPDATE is what makes this a fence. Without it the rows would be compared as they were when the
+# statement began, and a takeover that it had to wait for would go unnoticed.
+_mine = (
+    select(_moved)
+    .join_from(
+        _moved,
+        StreamPosition,
+        and_(
+            StreamPosition.topic == _moved.c.topic,
+            StreamPosition.partition == _moved.c.partition,
+            StreamPosition.group == _GROUP,
+            StreamPosition.epoch == _moved.c.epoch,
+            StreamPosition.next_offset == _moved.c.start_offset,
+        ),
+    )
+    .order_by(StreamPosition.topic, StreamPosition.partition)
+    .with_for_update(of=StreamPosition)
+    .cte("mine")
+)
+_ADVANCE = (
+    update(StreamPosition)
+    .where(
+        StreamPosition.topic == _mine.c.topic,
+        StreamPosition.partition == _mine.c.partition,
+        StreamPosition.group == _GROUP,
+    )
+    .values(
+        {
+            StreamPosition.next_offset: _mine.c.next_offset,
+            StreamPosition.event_time: func.greatest(StreamPosition.event_time, _mine.c.event_time),
+            StreamPosition.updated_at: func.now(),
+            **{count: count + _mine.c[count.key] for count in _COUNTS},
+        }
+    )
+    .returning(*_KEY)
+)
+
+
+def acquire(
+    connection: Connection, group: str, first_offsets: Mapping[Partition, int]
+) -> dict[Partition, Position]:
+    """Begin a new epoch of each partition; one that has no row yet starts at its first offset."""
+    taken = [
+        {"topic": topic, "partition": number, "next_offset": offset}
+        for (topic, number), offset in first_offsets.items()
+    ]
+    rows = connection.execute(_ACQUIRE, {"own_group": group, "taken": taken})
+    return {Partition(row.topic, row.partition): _position(row) for row in rows}
+
+
+def advance(connection: Connection, group: str, advances: Sequence[Advance]) -> None:
+    """Move every partition on, at most one advance for each.
+
+    Raises:
+        Fenced: a partition is no longer ours, or not where we left it; roll back.
+    """
+    moved = [_as_row(advance) for advance in advances]
+    rows = connection.execute(_ADVANCE, {"own_group": group, "moved": moved})
+    kept = {Partition(*key) for key in rows}
+    if len(kept) < len(advances):
+        raise Fenced({advance.partition for advance in advances} - kept)
+
+
+def read(connection: Connection, group: str, topic: str) -> dict[Partition, Position]:
+    """Return the positions of a group in a topic."""
+    query = select(StreamPosition.partition, *_POSITION).where(
+        StreamPosition.group == group, StreamPosition.topic == topic
+    )
+    rows = connection.execute(query)
+    return {Partition(topic, row.partition): _position(row) for row in rows}
+
+
+def read_totals(connection: Connection, group: str, topic: str) -> dict[Partition, Counts]:
+    """Return the counts of a group in a topic since its first message."""
+    query = select(StreamPosition.partition, *_COUNTS).where(
+        StreamPosition.group == group, StreamPosition.topic == topic
+    )
+    rows = connection.execute(query)
+    return {Partition(topic, number): Counts(*counts) for number, *counts in rows}
+
+
+def _position(row: Row[*tuple[Any, ...]]) -> Position:
+    time_us = None if row.event_time is None else to_us(row.event_time)
+    return Position(row.epoch, row.next_offset, time_us)
+
+
+def _as_row(advance: Advance) -> dict[str, object]:
+    time_us = advance.event_time_us
+    return {
+        "topic": advance.partition.topic,
+        "partition": advance.partition.number,
+        "epoch": advance.epoch,
+        "start_offset": advance.start_offset,
+        "next_offset": advance.next_offset,
+        "event_time": None if time_us is None else to_datetime(time_us),
+        **asdict(advance.counts),
+    }

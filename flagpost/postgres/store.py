@@ -1,0 +1,66 @@
+"""The store of the worker: one transaction for everything that a batch did."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from flagpost.core.effects import Counts, Effects, Position, Segment
+from flagpost.events import Partition
+from flagpost.postgres import decisions, journal, positions
+from flagpost.postgres.driver_errors import translated
+
+log = structlog.get_logger()
+
+
+class PostgresStore:
+    """The `Store` of one consumer group in PostgreSQL; `core.store` says what it raises.
+
+    It keeps nothing in memory and is made for one thread; each call is one transaction.
+    """
+
+    def __init__(self, engine: Engine, group: str) -> None:
+        self._engine = engine
+        self._group = group
+
+    def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
+        """Take partitions over, after a commit of their former owner that is under way."""
+        with self._transaction() as connection:
+            return positions.acquire(connection, self._group, first_offsets)
+
+    def load_segments(
+        self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
+    ) -> Iterator[Segment]:
+        """Stream the journal from the given times on; holds a connection until it is exhausted."""
+        with self._transaction() as connection:
+            yield from journal.load(connection, self._group, partitions, since_event_time_us)
+
+    def commit(self, effects: Effects) -> None:
+        """Write all effects in one transaction, the fence first: a zombie does no further work."""
+        with self._transaction() as connection:
+            positions.advance(connection, self._group, effects.advances)
+            journal.append(connection, self._group, effects.segments)
+            n_taken = decisions.add(connection, effects.flagged)
+        if n_taken:
+            log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
+
+    def positions(self, topic: str) -> dict[Partition, Position]:
+        """Return how far the group is in each partition of a topic."""
+        with self._transaction() as connection:
+            return positions.read(connection, self._group, topic)
+
+    def totals(self, topic: str) -> dict[Partition, Counts]:
+        """Return what became of all messages so far, for each partition of a topic."""
+        with self._transaction() as connection:
+            return positions.read_totals(connection, self._group, topic)
+
+    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
+        """Delete segments that end before their partition's time; return how many."""
+        with self._transaction() as connection:
+            return journal.forget(connection, self._group, before_event_time_us)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with translated(), self._engine.begin() as connection:
+            yield connection

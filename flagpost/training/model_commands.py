@@ -1,0 +1,145 @@
+"""`fraud_model.py`: train a model, evaluate it on a log, compute features, explain a score."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flagpost.core.decision import decide
+from flagpost.core.features import DAY_US
+from flagpost.entry_point import entry_point
+from flagpost.errors import BadConfiguration
+from flagpost.events import TransactionDecoder
+from flagpost.field_mapping import load_mapping
+from flagpost.model import FraudModel
+from flagpost.settings import Settings, load_settings
+from flagpost.training.metrics import flagging_metrics, ranking_metrics
+from flagpost.training.offline import DecodedLog, decode_log, observe_log
+from flagpost.training.report import numbers_table, terms_table, write_frame
+from flagpost.training.train import Plan
+from flagpost.training.train import train as train_model
+
+Log = Annotated[Path, typer.Argument(help="A log: .json, .jsonl, .csv or .parquet.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="The model; by default FLAGPOST_MODEL.")
+]
+
+app = typer.Typer(
+    help="The fraud model: train, evaluate, explain, features.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+console = Console()
+
+
+@app.command()
+@entry_point
+def train(
+    log: Log,
+    out: Annotated[Path, typer.Option(help="Where to write the model (.joblib).")],
+    warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 30,
+    test_days: Annotated[int, typer.Option(help="Last days, kept out of the fit.")] = 14,
+    flags_per_thousand: Annotated[
+        float, typer.Option(help="Set the threshold to flag at most this many of 1,000.")
+    ] = 5.0,
+) -> None:
+    """Train on a log with labels, and write the model and its manifest.
+
+    Example: python fraud_model.py train year.jsonl --out mine.joblib
+    """
+    if not out.parent.is_dir():
+        raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
+    decoded = _decode(log, load_settings())
+    model = train_model(decoded, Plan(warm_up_days, test_days, flags_per_thousand), log.name)
+    model.save(out)
+    console.print(
+        numbers_table(
+            f"model {model.version} in {out}", {"threshold": model.threshold, **model.metrics}
+        )
+    )
+
+
+@app.command()
+@entry_point
+def evaluate(
+    log: Log,
+    out: Annotated[
+        Path | None, typer.Option(help="Write features, score and flag of each row (.parquet).")
+    ] = None,
+    model_path: ModelOption = None,
+) -> None:
+    """Score a log offline, exactly as the stream scores it, and compare with its labels.
+
+    Example: python fraud_model.py evaluate logFraud.json --out scores.parquet
+    """
+    settings = load_settings()
+    model = FraudModel.load(model_path or settings.model)
+    decoded = _decode(log, settings)
+    started = time.perf_counter()
+    rows = observe_log(decoded, model.population_mean_cents)
+    decisions = decide(
+        model.scorer.fraud_probabilities(rows.matrix), model.threshold,
+        rows.amount_cents, rows.account_balance_cents,
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    is_fraud = decoded.labels.frauds(rows.transaction_id)
+    numbers: dict[str, float] = {
+        "transactions": len(rows.transaction_id),
+        "duplicates": rows.n_duplicate,
+        "bad lines": decoded.dead.total(),
+        "known frauds": int(is_fraud.sum()),
+        "flagged": int(decisions.is_flagged.sum()),
+        **flagging_metrics(is_fraud, decisions.is_flagged),
+        "seconds for features and scores": round(seconds, 3),
+    }
+    if is_fraud.any():
+        numbers |= ranking_metrics(is_fraud, decisions.fraud_probability)
+    console.print(numbers_table(f"{log.name} scored by model {model.version}", numbers))
+    if out:
+        frame = rows.frame()
+        frame["fraud_probability"] = decisions.fraud_probability
+        frame["is_flagged"] = decisions.is_flagged
+        write_frame(frame, out)
+
+
+@app.command()
+@entry_point
+def features(
+    log: Log,
+    out: Annotated[Path, typer.Option(help="The table to write (.parquet).")],
+    model_path: ModelOption = None,
+) -> None:
+    """Compute every feature of every transaction of a log, in file order.
+
+    Example: python fraud_model.py features logFraud.json --out features.parquet
+    """
+    settings = load_settings()
+    model = FraudModel.load(model_path or settings.model)
+    rows = observe_log(_decode(log, settings), model.population_mean_cents)
+    write_frame(rows.frame(), out)
+
+
+@app.command("explain")
+@entry_point
+def explain_one(
+    transaction_id: Annotated[str, typer.Argument(help="A transaction of the log.")],
+    log: Annotated[Path, typer.Option(help="The log it is in.")] = Path("logFraud.json"),
+    model_path: ModelOption = None,
+) -> None:
+    """Show what each feature adds to a transaction's log-odds of fraud.
+
+    Example: python fraud_model.py explain TX0000553
+    """
+    settings = load_settings()
+    model = FraudModel.load(model_path or settings.model)
+    rows = observe_log(_decode(log, settings), model.population_mean_cents)
+    if transaction_id not in rows.transaction_id:
+        raise BadConfiguration(f"{log} holds no transaction {transaction_id!r}")
+    row = rows.transaction_id.index(transaction_id)
+    console.print(terms_table(model, f"{transaction_id} in {log.name}", rows.matrix[[row]]))
+
+
+def _decode(log: Path, settings: Settings) -> DecodedLog:
+    latest_us = time.time_ns() // 1_000 + round(settings.max_future_days * DAY_US)
+    return decode_log(log, TransactionDecoder(load_mapping(settings.mapping)), latest_us)

@@ -1,0 +1,93 @@
+"""A log file through the same pipeline that the worker runs, for training and evaluation."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.history import Int64s
+from flagpost.core.observed import Observed
+from flagpost.core.pipeline import observe_transactions
+from flagpost.core.scorer import Floats
+from flagpost.core.state import State
+from flagpost.events import Reason, TransactionDecoder, Transactions
+from flagpost.logs import read_log
+from flagpost.training.labels import LabelBook
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedLog:
+    """A log's transactions in file order, batch by batch, and what else it holds."""
+
+    batches: list[Transactions]
+    labels: LabelBook
+    dead: Counter[Reason]
+
+    @property
+    def mean_amount_cents(self) -> float:
+        """Mean over all transactions, duplicates included; 0 without any."""
+        total = sum(int(batch.amount_cents.sum()) for batch in self.batches)
+        return total / max(sum(batch.amount_cents.size for batch in self.batches), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineFeatures:
+    """n transactions in file order; duplicates are left out, as the worker leaves them out."""
+
+    transaction_id: list[str]
+    user_id: list[str]
+    event_time_us: Int64s  # (n,)
+    amount_cents: Int64s  # (n,)
+    account_balance_cents: Int64s  # (n,)
+    matrix: Floats  # (n, len(FEATURE_NAMES))
+    n_duplicate: int
+
+    def frame(self) -> pd.DataFrame:
+        """Return `transaction_id` and the features."""
+        frame = pd.DataFrame(self.matrix, columns=list(FEATURE_NAMES), copy=False)
+        frame.insert(0, "transaction_id", self.transaction_id)
+        return frame
+
+
+def decode_log(path: Path, decoder: TransactionDecoder, latest_event_time_us: int) -> DecodedLog:
+    """Read and decode a whole log.
+
+    Raises:
+        UnreadableInput: it is not a log.
+    """
+    decoded = DecodedLog([], LabelBook(), Counter())
+    for batch in read_log(path):
+        decoded.labels.add(batch.labels)
+        transactions, bad = decoder.decode(batch.transactions, latest_event_time_us)
+        decoded.batches.append(transactions)
+        decoded.dead.update(message.reason for message in bad)
+    return decoded
+
+
+def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFeatures:
+    """Compute the features of every transaction from what the log held before it."""
+    state = State()
+    observed = [
+        observe_transactions(
+            batch, np.zeros(batch.user_key.size, np.int64), state, population_mean_cents
+        )
+        for batch in decoded.batches
+    ]
+    return _joined(decoded.batches, observed)
+
+
+def _joined(batches: list[Transactions], observed: list[Observed]) -> OfflineFeatures:
+    kept = [~part.is_duplicate for part in observed]
+    pairs = list(zip(batches, kept, strict=True))
+    return OfflineFeatures(
+        transaction_id=[b.transaction_id[i] for b, k in pairs for i in np.flatnonzero(k)],
+        user_id=[b.user_id[i] for b, k in pairs for i in np.flatnonzero(k)],
+        event_time_us=np.concatenate([b.event_time_us[k] for b, k in pairs]),
+        amount_cents=np.concatenate([b.amount_cents[k] for b, k in pairs]),
+        account_balance_cents=np.concatenate([b.account_balance_cents[k] for b, k in pairs]),
+        matrix=np.concatenate([o.features[k] for o, k in zip(observed, kept, strict=True)]),
+        n_duplicate=sum(int(part.is_duplicate.sum()) for part in observed),
+    )

@@ -1,0 +1,207 @@
+"""The loop of one group member: poll, decode, score, commit.
+
+Delivery, in this order for every micro-batch:
+
+1. Bad messages are sent to the dead letters and acknowledged.
+2. One database transaction writes the positions, the journal and the flagged rows. Each position
+   moves only if it is where this member left it, at this member's epoch.
+3. The offsets are committed to Kafka. They only advise lag tools; nothing is read back from them.
+
+A crash between any two steps repeats work but no effect: whoever takes the partition next starts
+at the position in the database, with the state that the journal of that position gives.
+
+Every failure has the same answer. The state in memory may be ahead of the database, so it is
+dropped, and the partition is taken over again: a new epoch, its position, its journal, a seek.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from threading import Event
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
+from tenacity.wait import wait_exponential_jitter
+
+from flagpost.core.effects import Advance, Counts, Effects
+from flagpost.core.micro_batch import ScoredBatch, effects_of, score_micro_batch
+from flagpost.core.pipeline import ScoringRules
+from flagpost.core.state import State
+from flagpost.core.store import Store
+from flagpost.dead_share import DeadShare
+from flagpost.errors import Fenced, Unavailable
+from flagpost.events import TransactionDecoder
+from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.source import Chunk, Source
+from flagpost.ownership import Ownership
+from flagpost.tally import Tally
+
+POLL_SECONDS = 0.5
+"""How long an empty poll waits: how soon an idle worker notices that it shall stop."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One member of the scoring group, single-threaded.
+
+    `now_us` is the clock, microseconds since 1970; event times more than `max_future_us` ahead of
+    it are bad.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        dead_letters: DeadLetters,
+        decoder: TransactionDecoder,
+        rules: ScoringRules,
+        dead_share: DeadShare,
+        *,
+        batch_messages: int,
+        max_future_us: int,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._dead_letters = dead_letters
+        self._decoder = decoder
+        self._rules = rules
+        self._dead_share = dead_share
+        self._batch_messages = batch_messages
+        self._max_future_us = max_future_us
+        self._now_us = now_us
+        self._state = State()
+        self._held = Ownership(source, store, self._state)
+        self._away = False
+        self._stop = Event()
+        self._idle = False
+        self.tally = Tally()
+
+    def stop(self) -> None:
+        """Finish the batch under way, then leave `run`. Safe in a signal handler."""
+        self._stop.set()
+
+    def run(self, *, until_caught_up: bool = False) -> None:
+        """Score until `stop` is called, or until the group has no lag left. Blocks.
+
+        A server that is away is waited for, with the membership kept. All other errors end it.
+
+        Raises:
+            MustStop: going on would lose or double something.
+        """
+        patiently = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_exponential_jitter(initial=0.2, max=10),
+            stop=stop_when_event_set(self._stop),
+            sleep=self._keep_membership,
+            before_sleep=self._say_away,
+            reraise=True,
+        )
+        try:
+            while not self._stop.is_set():
+                patiently(self._step)
+                if until_caught_up and self._idle and patiently(self._is_caught_up):
+                    return
+        except Unavailable:
+            if not self._stop.is_set():
+                raise
+
+    def _step(self) -> None:
+        poll = self._source.poll(self._batch_messages, POLL_SECONDS)
+        self._held.let_go(poll.lost)
+        self._held.want(poll.assigned)
+        chunks = [chunk for chunk in poll.chunks if chunk.partition in self._held.positions]
+        if self._held.wanted:
+            self._held.take_over()
+        if chunks:
+            self._process(chunks)
+        self._idle = not chunks and not self._held.wanted
+        if self._idle:
+            self._pass_markers()
+        self._say_back()
+
+    def _process(self, chunks: list[Chunk]) -> None:
+        started = time.perf_counter()
+        batch = score_micro_batch(
+            chunks, self._decoder, self._state, self._rules, self._now_us() + self._max_future_us
+        )
+        effects = effects_of(batch, self._held.positions, self._rules)
+        scored = time.perf_counter()
+        self._bury(batch)
+        if not self._commit(effects):
+            return
+        committed = time.perf_counter()
+        self.tally.add(effects.counts, started, committed)
+        log.info(
+            "batch",
+            **asdict(effects.counts),
+            partitions=len(chunks),
+            score_ms=round(1e3 * (scored - started), 2),
+            commit_ms=round(1e3 * (committed - scored), 2),
+        )
+
+    def _bury(self, batch: ScoredBatch) -> None:
+        """Send the bad messages to the dead letters; returns when they are acknowledged."""
+        self._dead_share.add(len(batch.bad), int(batch.message_starts[-1]))
+        for message in batch.bad:
+            chunk, index = batch.locate(message.message_index)
+            self._dead_letters.send(batch.chunks[chunk], index, message)
+        if batch.bad:
+            self._dead_letters.flush()
+
+    def _commit(self, effects: Effects) -> bool:
+        """Commit to the database, then advise Kafka; say whether it was ours to do."""
+        try:
+            self._store.commit(effects)
+        except Fenced as fenced:
+            log.warning("fenced, letting go", reason=str(fenced))
+            self._held.want(step.partition for step in effects.advances)
+            return False
+        self._held.advance(effects.advances)
+        self._source.commit({step.partition: step.next_offset for step in effects.advances})
+        return True
+
+    def _pass_markers(self) -> None:
+        """Move positions over offsets that hold no message, so that the lag comes down to 0."""
+        advances = [
+            Advance(p, at.epoch, at.next_offset, ahead, at.event_time_us, Counts())
+            for p, at in self._held.positions.items()
+            if (ahead := self._source.position(p)) is not None and ahead > at.next_offset
+        ]
+        if advances:
+            self._commit(Effects(advances))
+
+    def _is_caught_up(self) -> bool:
+        bounds = self._source.bounds(self._source.partitions())
+        positions = {
+            partition: position
+            for topic in {partition.topic for partition in bounds}
+            for partition, position in self._store.positions(topic).items()
+        }
+        return all(
+            first == end or (p in positions and positions[p].next_offset >= end)
+            for p, (first, end) in bounds.items()
+        )
+
+    def _keep_membership(self, seconds: float) -> None:
+        """Wait while a server is away: nothing flows, but the group sees this member polling."""
+        self._held.want(list(self._held.positions))
+        paused = frozenset(self._held.wanted)
+        self._source.pause(paused)
+        until = time.monotonic() + seconds
+        while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            poll = self._source.poll(1, min(left, POLL_SECONDS))
+            self._held.let_go(poll.lost)
+            self._held.want(poll.assigned)
+        self._source.resume(paused)
+
+    def _say_away(self, attempt: RetryCallState) -> None:
+        if not self._away and attempt.outcome is not None:
+            self._away = True
+            log.warning("waiting for a server", reason=str(attempt.outcome.exception()))
+
+    def _say_back(self) -> None:
+        if self._away:
+            self._away = False
+            log.info("going on")

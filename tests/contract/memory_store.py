@@ -1,0 +1,92 @@
+"""A store in memory, for tests of the worker; the contract suite keeps it honest."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Position, Segment
+from flagpost.errors import Fenced
+from flagpost.events import Partition
+
+Row = TypeVar("Row", Position, Counts)
+
+
+@dataclass
+class Database:
+    """What the stores of several groups and members share."""
+
+    positions: dict[tuple[str, Partition], Position] = field(default_factory=dict)
+    totals: dict[tuple[str, Partition], Counts] = field(default_factory=dict)
+    segments: dict[tuple[str, Partition], list[Segment]] = field(default_factory=dict)
+    flagged: dict[str, FlaggedTransaction] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """The store of one group in a database of plain dictionaries."""
+
+    def __init__(self, database: Database, group: str) -> None:
+        self._database = database
+        self._group = group
+
+    def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
+        return {p: self._acquire(p, first) for p, first in first_offsets.items()}
+
+    def _acquire(self, partition: Partition, first_offset: int) -> Position:
+        key = self._group, partition
+        old = self._database.positions.get(key, Position(0, first_offset, None))
+        new = Position(old.epoch + 1, old.next_offset, old.event_time_us)
+        self._database.positions[key] = new
+        self._database.totals.setdefault(key, Counts())
+        return new
+
+    def load_segments(
+        self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
+    ) -> Iterator[Segment]:
+        for partition in partitions:
+            since = since_event_time_us.get(partition, 0)
+            for segment in self._database.segments.get((self._group, partition), []):
+                if segment.max_event_time_us >= since:
+                    yield segment
+
+    def commit(self, effects: Effects) -> None:
+        lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
+        if lost:
+            raise Fenced(lost)
+        for step in effects.advances:
+            self._go_on(step)
+        for segment in effects.segments:
+            self._database.segments.setdefault((self._group, segment.partition), []).append(segment)
+        for flagged in effects.flagged:
+            self._database.flagged.setdefault(flagged.transaction_id, flagged)
+
+    def _may_go_on(self, step: Advance) -> bool:
+        at = self._database.positions.get((self._group, step.partition))
+        return at is not None and (at.epoch, at.next_offset) == (step.epoch, step.start_offset)
+
+    def _go_on(self, step: Advance) -> None:
+        key = self._group, step.partition
+        times = self._database.positions[key].event_time_us, step.event_time_us
+        latest = max((time for time in times if time is not None), default=None)
+        self._database.positions[key] = Position(step.epoch, step.next_offset, latest)
+        self._database.totals[key] = self._database.totals[key].plus(step.counts)
+
+    def positions(self, topic: str) -> dict[Partition, Position]:
+        return self._of_topic(self._database.positions, topic)
+
+    def totals(self, topic: str) -> dict[Partition, Counts]:
+        return self._of_topic(self._database.totals, topic)
+
+    def _of_topic(
+        self, table: dict[tuple[str, Partition], Row], topic: str
+    ) -> dict[Partition, Row]:
+        mine = {p: row for (group, p), row in table.items() if group == self._group}
+        return {p: row for p, row in mine.items() if p.topic == topic}
+
+    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
+        return sum(self._forget(p, time) for p, time in before_event_time_us.items())
+
+    def _forget(self, partition: Partition, before_us: int) -> int:
+        segments = self._database.segments.get((self._group, partition), [])
+        kept = [segment for segment in segments if segment.max_event_time_us >= before_us]
+        self._database.segments[self._group, partition] = kept
+        return len(segments) - len(kept)

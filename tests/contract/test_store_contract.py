@@ -1,0 +1,259 @@
+"""What every store keeps, run against the one in memory and against PostgreSQL."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from flagpost.core.effects import (
+    Advance,
+    Counts,
+    Effects,
+    FlaggedTransaction,
+    Position,
+    Segment,
+)
+from flagpost.core.store import Store
+from flagpost.errors import Fenced
+from flagpost.events import Partition
+from tests.contract.backends import Backend, MemoryBackend, postgres_backend
+
+A, B = Partition("transactions", 0), Partition("transactions", 1)
+NOON_US = 1_767_268_800_123_457  # to the microsecond
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture(params=["memory", "psycopg", "psycopg2"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    if request.param == "memory":
+        yield MemoryBackend()
+        return
+    url = request.getfixturevalue("database_url")
+    with postgres_backend(url, driver=request.param) as backend:
+        yield backend
+
+
+@pytest.fixture
+def store(backend: Backend) -> Store:
+    return backend.store()
+
+
+def step(
+    partition: Partition, epoch: int, start: int, end: int, time_us: int | None = NOON_US
+) -> Advance:
+    n = end - start
+    return Advance(partition, epoch, start, end, time_us, Counts(n, n, 0, 0, 0))
+
+
+def segment(partition: Partition, start: int, end: int, time_us: int = NOON_US) -> Segment:
+    columns = bytes(range(256)) * 20 + start.to_bytes(4, "little")
+    return Segment(partition, start, end, time_us - HOUR_US, time_us, columns)
+
+
+def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransaction:
+    return FlaggedTransaction(
+        transaction_id=transaction_id,
+        user_id="Zoë \U0001f43f",
+        terminal_id=None,
+        event_time=datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC),
+        amount_cents=amount_cents,
+        fraud_probability=0.1 + 0.2,
+        risk_level="HIGH",
+        reasons=[{"feature": "amount", "log_odds": 1 / 3, "text": 'a "quoted" % sentence'}],
+        model_version="1",
+        partition=A,
+        offset=7,
+    )
+
+
+def test_a_new_partition_starts_at_its_first_offset_in_epoch_1(store: Store) -> None:
+    assert store.acquire({A: 0, B: 500}) == {A: Position(1, 0, None), B: Position(1, 500, None)}
+
+
+def test_each_takeover_begins_a_new_epoch_and_keeps_the_position(store: Store) -> None:
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 10)]))
+
+    assert store.acquire({A: 0, B: 0}) == {A: Position(2, 10, NOON_US), B: Position(1, 0, None)}
+
+
+def test_taking_over_nothing_returns_nothing(store: Store) -> None:
+    assert store.acquire({}) == {}
+
+
+def test_commits_tile_the_partition(store: Store) -> None:
+    store.acquire({A: 3})
+    for start, end in ((3, 10), (10, 11), (11, 400)):
+        store.commit(Effects([step(A, 1, start, end)], [segment(A, start, end)]))
+
+    loaded = [(s.start_offset, s.end_offset) for s in store.load_segments([A], {})]
+    assert loaded == [(3, 10), (10, 11), (11, 400)]
+    assert store.positions("transactions") == {A: Position(1, 400, NOON_US)}
+
+
+@pytest.mark.parametrize(
+    ("epoch", "start"),
+    [(1, 10), (3, 10), (2, 0), (2, 9), (2, 11)],
+    ids=["former owner", "unknown epoch", "same batch again", "overlap", "gap"],
+)
+def test_a_commit_that_does_not_follow_the_position_is_fenced(
+    store: Store, epoch: int, start: int
+) -> None:
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 10)]))
+    store.acquire({A: 0})
+
+    with pytest.raises(Fenced) as fenced:
+        store.commit(Effects([step(A, epoch, start, 20)]))
+
+    assert fenced.value.partitions == {A}
+    assert store.positions("transactions") == {A: Position(2, 10, NOON_US)}
+
+
+def test_a_partition_never_acquired_is_fenced(store: Store) -> None:
+    with pytest.raises(Fenced):
+        store.commit(Effects([step(A, 1, 0, 10)]))
+
+
+def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0, B: 0})
+    backend.store().acquire({B: 0})
+
+    with pytest.raises(Fenced) as fenced:
+        store.commit(
+            Effects(
+                [step(A, 1, 0, 5), step(B, 1, 0, 5)],
+                [segment(A, 0, 5), segment(B, 0, 5)],
+                [flagged("t1")],
+            )
+        )
+
+    assert fenced.value.partitions == {B}
+    assert store.positions("transactions") == {A: Position(1, 0, None), B: Position(2, 0, None)}
+    assert list(store.load_segments([A, B], {})) == []
+    assert store.totals("transactions")[A].n_in == 0
+    assert backend.flagged() == {}
+
+
+def test_a_flagged_transaction_comes_back_as_it_was(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0})
+    rows = [flagged("t1"), flagged("t2", amount_cents=99_999_999_999_999)]
+    store.commit(Effects([step(A, 1, 0, 5)], flagged=rows))
+
+    assert backend.flagged() == {"t1": rows[0], "t2": rows[1]}
+
+
+def test_the_first_decision_on_an_id_stands(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 5)], flagged=[flagged("t1", 1), flagged("t1", 2)]))
+    store.commit(Effects([step(A, 1, 5, 9)], flagged=[flagged("t1", 3), flagged("t2", 4)]))
+
+    assert {i: row.amount_cents for i, row in backend.flagged().items()} == {"t1": 1, "t2": 4}
+    assert store.positions("transactions")[A].next_offset == 9
+
+
+def test_segments_come_back_in_offset_order_byte_for_byte(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    kept: dict[Partition, list[Segment]] = {A: [], B: []}
+    for start in range(0, 50 * 40, 40):  # more than are fetched at once
+        batch = [segment(A, start, start + 40), segment(B, start, start + 40)]
+        advances = [step(A, 1, start, start + 40), step(B, 1, start, start + 40)]
+        store.commit(Effects(advances, batch))
+        kept[A].append(batch[0])
+        kept[B].append(batch[1])
+
+    assert list(store.load_segments([B, A], {})) == kept[B] + kept[A]
+    assert list(store.load_segments([A], {})) == kept[A]
+
+
+def test_segments_older_than_asked_for_are_left_out(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    old, young = segment(A, 0, 5, NOON_US), segment(A, 5, 9, NOON_US + 1)
+    other = segment(B, 0, 5, NOON_US)
+    store.commit(Effects([step(A, 1, 0, 9), step(B, 1, 0, 5)], [old, young, other]))
+
+    assert list(store.load_segments([A, B], {A: NOON_US})) == [old, young, other]
+    assert list(store.load_segments([A, B], {A: NOON_US + 1})) == [young, other]
+
+
+def test_a_load_can_be_left_half_way(store: Store) -> None:
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 2)], [segment(A, 0, 1), segment(A, 1, 2)]))
+
+    assert next(iter(store.load_segments([A], {}))) == segment(A, 0, 1)
+    store.commit(Effects([step(A, 1, 2, 3)]))
+
+
+def test_forgotten_segments_are_those_before_the_time_of_their_partition(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    old, young = segment(A, 0, 5, NOON_US), segment(A, 5, 9, NOON_US + 1)
+    other = segment(B, 0, 5, NOON_US)
+    store.commit(Effects([step(A, 1, 0, 9), step(B, 1, 0, 5)], [old, young, other]))
+
+    assert store.forget_segments({A: NOON_US + 1}) == 1
+    assert list(store.load_segments([A, B], {})) == [young, other]
+
+
+def test_groups_share_no_state(backend: Backend) -> None:
+    mine, others = backend.store("scorers"), backend.store("shadow")
+    mine.acquire({A: 0})
+    mine.commit(Effects([step(A, 1, 0, 5)], [segment(A, 0, 5)]))
+
+    assert others.positions("transactions") == {}
+    assert others.acquire({A: 0}) == {A: Position(1, 0, None)}
+    assert list(others.load_segments([A], {})) == []
+    others.commit(Effects([step(A, 1, 0, 5)], [segment(A, 0, 5)]))
+    assert others.forget_segments({A: NOON_US + 1}) == 1
+    assert list(mine.load_segments([A], {})) == [segment(A, 0, 5)]
+    assert mine.positions("transactions") == {A: Position(1, 5, NOON_US)}
+
+
+def test_groups_at_the_same_place_do_not_move_each_other(backend: Backend) -> None:
+    mine, others = backend.store("scorers"), backend.store("shadow")
+    mine.acquire({A: 0})
+    others.acquire({A: 0})
+    mine.commit(Effects([step(A, 1, 0, 5)]))
+
+    assert others.positions("transactions") == {A: Position(1, 0, None)}
+
+
+def test_the_epoch_of_another_group_does_not_pass_the_fence(backend: Backend) -> None:
+    mine, others = backend.store("scorers"), backend.store("shadow")
+    others.acquire({A: 0})
+    mine.acquire({A: 0})
+    mine.acquire({A: 0})
+
+    with pytest.raises(Fenced):
+        mine.commit(Effects([step(A, 1, 0, 5)]))
+
+
+def test_topics_are_told_apart(store: Store) -> None:
+    labels = Partition("labels", 0)
+    store.acquire({A: 0, labels: 7})
+
+    assert store.positions("labels") == {labels: Position(1, 7, None)}
+    assert set(store.totals("transactions")) == {A}
+
+
+@pytest.mark.parametrize("late", [None, NOON_US - HOUR_US])
+def test_event_time_never_goes_back(store: Store, late: int | None) -> None:
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 5, NOON_US)]))
+    store.commit(Effects([step(A, 1, 5, 9, late)]))
+
+    assert store.positions("transactions") == {A: Position(1, 9, NOON_US)}
+
+
+def test_counts_add_up_over_batches_and_takeovers(store: Store) -> None:
+    first, second = Counts(10, 4, 3, 2, 1), Counts(5, 5, 0, 0, 0)
+    store.acquire({A: 0})
+    assert store.totals("transactions") == {A: Counts()}
+    store.commit(Effects([replace(step(A, 1, 0, 10), counts=first)]))
+    store.acquire({A: 0})
+    store.commit(Effects([replace(step(A, 2, 10, 15), counts=second)]))
+
+    assert store.totals("transactions") == {A: Counts(15, 9, 3, 2, 1)}

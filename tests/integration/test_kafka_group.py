@@ -1,0 +1,285 @@
+"""Members of one group on the real broker, with each client."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from queue import SimpleQueue
+from threading import Event, Thread
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from flagpost.errors import BadConfiguration, OffsetLost, TopicMissing, Unavailable
+from flagpost.events import Partition
+from flagpost.kafka.factory import open_source
+from flagpost.kafka.source import Source
+from flagpost.settings import KafkaClient, Settings
+
+PATIENCE_SECONDS = 30.0
+
+
+class Member(Thread):
+    """Polls a source on a thread of its own, and seeks each new partition to its beginning."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(daemon=True)
+        self.source = source
+        self.owned: set[Partition] = set()
+        self.read: dict[Partition, list[int]] = {}
+        self.may_poll = Event()
+        self.may_poll.set()
+        self.error: Exception | None = None
+        self._left = Event()
+        self._between_polls = Event()
+        self._actions: SimpleQueue[Callable[[Source], None]] = SimpleQueue()
+
+    def run(self) -> None:
+        try:
+            while not self._left.is_set():
+                self.may_poll.wait()
+                self._poll()
+        except Exception as error:  # noqa: BLE001 - raised again by the test's own thread
+            self.error = error
+        finally:
+            self.source.close()
+
+    def act(self, action: Callable[[Source], None]) -> None:
+        """Do something with the source on its thread, between two polls."""
+        self._actions.put(action)
+        wait_until(self._actions.empty, self)
+        self._between_polls.clear()
+        assert self._between_polls.wait(PATIENCE_SECONDS)
+
+    def leave(self) -> None:
+        self._left.set()
+        self.may_poll.set()
+        self.join(PATIENCE_SECONDS)
+        assert not self.is_alive()
+
+    def _poll(self) -> None:
+        while not self._actions.empty():
+            self._actions.get()(self.source)
+        self._between_polls.set()
+        poll = self.source.poll(100, 0.1)
+        assert not poll.assigned & (self.owned - poll.lost), "assigned again without a loss"
+        self.source.seek(dict.fromkeys(poll.assigned, 0))
+        for chunk in poll.chunks:
+            offsets = [chunk.offset(i) for i in range(len(chunk.values))]
+            self.read.setdefault(chunk.partition, []).extend(offsets)
+        self.owned = (self.owned - poll.lost) | poll.assigned
+        assert {chunk.partition for chunk in poll.chunks} <= self.owned
+
+
+@pytest.fixture(params=["kafka-python", "confluent"])
+def client(request: pytest.FixtureRequest) -> KafkaClient:
+    chosen: KafkaClient = request.param
+    return chosen
+
+
+@pytest.fixture
+def join(kafka_bootstrap: str, client: KafkaClient) -> Iterator[Callable[[str], Member]]:
+    """A function that adds a member to the group of a topic."""
+    members: list[Member] = []
+
+    def join_group(topic: str) -> Member:
+        settings = Settings(kafka_bootstrap=kafka_bootstrap, kafka_client=client, group=topic)
+        members.append(Member(open_source(settings, [topic])))
+        members[-1].start()
+        return members[-1]
+
+    yield join_group
+    for member in members:
+        member.leave()
+
+
+Join = Callable[[str], Member]
+NewFreshTopic = Callable[..., str]
+
+
+def wait_until(condition: Callable[[], bool], *members: Member) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        for member in members:
+            if member.error:
+                raise member.error
+        assert time.monotonic() < deadline, [member.owned for member in members]
+        time.sleep(0.01)
+
+
+def write(bootstrap: str, topic: str, partition: int, count: int) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for number in range(count):
+        producer.produce(topic, value=b"%d" % number, partition=partition)
+    assert producer.flush(PATIENCE_SECONDS) == 0
+
+
+def test_two_members_share_and_the_one_that_stays_gets_all_back(
+    join: Join, fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(4)
+    for partition in range(4):
+        write(kafka_bootstrap, topic, partition, 10)
+    first = join(topic)
+    wait_until(lambda: len(first.owned) == 4, first)
+    second = join(topic)
+    wait_until(lambda: len(first.owned) == len(second.owned) == 2, first, second)
+    assert not first.owned & second.owned
+    kept = set(first.owned)
+
+    second.leave()
+    wait_until(lambda: len(first.owned) == 4, first)
+
+    for partition in range(4):
+        write(kafka_bootstrap, topic, partition, 10)
+    wait_until(lambda: all(offsets[-1] == 19 for offsets in first.read.values()), first)
+    for kept_partition in kept:
+        assert first.read[kept_partition] == list(range(20)), "a kept partition did not go on"
+
+
+def test_a_kept_partition_flows_while_others_move(
+    join: Join, fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(2)
+    first = join(topic)
+    wait_until(lambda: len(first.owned) == 2, first)
+    second = join(topic)
+    wait_until(lambda: len(first.owned) == len(second.owned) == 1, first, second)
+
+    [kept] = first.owned
+    write(kafka_bootstrap, topic, kept.number, 5)
+
+    wait_until(lambda: kept in first.read, first, second)
+    assert first.read == {kept: [0, 1, 2, 3, 4]}
+
+
+def test_a_partition_that_was_paused_flows_when_it_comes_back(
+    join: Join, fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(2)
+    write(kafka_bootstrap, topic, 0, 10)
+    write(kafka_bootstrap, topic, 1, 10)
+    first = join(topic)
+    wait_until(lambda: len(first.owned) == 2, first)
+    first.act(lambda source: source.pause(first.owned))
+    second = join(topic)
+    wait_until(lambda: len(first.owned) == len(second.owned) == 1, first, second)
+    [kept] = first.owned
+    first.read.clear()
+
+    second.leave()
+    wait_until(lambda: len(first.owned) == 2 and bool(first.read), first)
+    time.sleep(0.5)
+
+    [back] = first.owned - {kept}
+    assert first.read == {back: list(range(10))}, "the pause outlived the loss, or ended too early"
+
+
+def test_the_bounds_end_before_an_open_transaction(
+    join: Join, fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(1)
+    write(kafka_bootstrap, topic, 0, 5)
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "transactional.id": topic})
+    producer.init_transactions(PATIENCE_SECONDS)
+    producer.begin_transaction()
+    producer.produce(topic, value=b"not yet", partition=0)
+    producer.flush(PATIENCE_SECONDS)
+
+    bounds = {}
+    join(topic).act(lambda source: bounds.update(source.bounds([Partition(topic, 0)])))
+
+    producer.abort_transaction(PATIENCE_SECONDS)
+    assert bounds == {Partition(topic, 0): (0, 5)}
+
+
+def test_commits_reach_the_lag_tools_when_a_member_leaves(
+    join: Join, fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(1)
+    write(kafka_bootstrap, topic, 0, 10)
+    member = join(topic)
+    wait_until(lambda: bool(member.read), member)
+    member.act(lambda source: source.commit({Partition(topic, 0): 3}))
+    member.act(lambda source: source.commit({Partition(topic, 0): 7}))
+    member.leave()
+
+    with closing(Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": topic})) as reader:
+        [committed] = reader.committed([TopicPartition(topic, 0)], PATIENCE_SECONDS)
+    assert committed.offset == 7
+
+
+def test_a_missing_topic_stops_the_member(join: Join) -> None:
+    member = join("there-is-no-such-topic")
+
+    with pytest.raises(TopicMissing, match="there-is-no-such-topic"):
+        wait_until(lambda: False, member)
+
+
+def test_a_topic_created_late_is_waited_for(join: Join, kafka_admin: AdminClient) -> None:
+    topic = f"late-{time.time_ns()}"
+    member = join(topic)
+    time.sleep(1.5)
+
+    kafka_admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(PATIENCE_SECONDS)
+
+    wait_until(lambda: len(member.owned) == 2, member)
+
+
+def test_a_join_that_outlasts_a_poll_is_finished(join: Join, kafka_admin: AdminClient) -> None:
+    topic = f"late-{time.time_ns()}"
+    first, second = join(topic), join(topic)
+    time.sleep(2.0)
+    second.may_poll.clear()
+    kafka_admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(PATIENCE_SECONDS)
+
+    time.sleep(2.0)  # the first member's join waits for the second meanwhile
+    second.may_poll.set()
+
+    wait_until(lambda: len(first.owned) == len(second.owned) == 1, first, second)
+
+
+def test_a_topic_that_is_deleted_stops_the_member(
+    join: Join, fresh_topic: NewFreshTopic, kafka_admin: AdminClient
+) -> None:
+    topic = fresh_topic(1)
+    member = join(topic)
+    wait_until(lambda: len(member.owned) == 1, member)
+
+    kafka_admin.delete_topics([topic])[topic].result(PATIENCE_SECONDS)
+
+    with pytest.raises(TopicMissing, match=topic):
+        wait_until(lambda: False, member)
+
+
+def test_a_topic_that_is_made_again_stops_the_member(
+    join: Join, fresh_topic: NewFreshTopic, kafka_admin: AdminClient, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(1)
+    write(kafka_bootstrap, topic, 0, 10)
+    member = join(topic)
+    wait_until(lambda: bool(member.read), member)
+
+    kafka_admin.delete_topics([topic])[topic].result(PATIENCE_SECONDS)
+    time.sleep(1.0)
+    kafka_admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE_SECONDS)
+    write(kafka_bootstrap, topic, 0, 20)
+
+    with pytest.raises(OffsetLost, match=topic):
+        wait_until(lambda: False, member)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_brokers_that_do_not_answer_are_unavailable(client: KafkaClient) -> None:
+    settings = Settings(kafka_bootstrap="127.0.0.1:1", kafka_client=client)
+
+    with pytest.raises(Unavailable, match="FLAGPOST_KAFKA_BOOTSTRAP"):
+        open_source(settings, ["any"])
+    gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector, which warns
+
+
+def test_without_brokers_the_message_says_what_to_do(client: KafkaClient) -> None:
+    with pytest.raises(BadConfiguration, match="run `flagpost up`"):
+        open_source(Settings(kafka_bootstrap="", kafka_client=client), ["any"])

@@ -1,0 +1,140 @@
+"""What comes back when PostgreSQL cannot be reached or does not let us in."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from flagpost.errors import BadConfiguration, FlagpostError, SchemaOutdated, Unavailable
+from flagpost.events import Partition
+from flagpost.postgres.driver_errors import translated
+from flagpost.postgres.engine import create_engine
+from flagpost.postgres.store import PostgresStore
+
+WRONG = "hunter2"
+DRIVERS = ["postgresql+psycopg", "postgresql+psycopg2"]
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def failure(database_url: str) -> FlagpostError:
+    """Use the store once and return what it raises."""
+    engine = create_engine(database_url)
+    try:
+        with pytest.raises(FlagpostError) as failed:
+            PostgresStore(engine, "scorers").acquire({Partition("transactions", 0): 0})
+    finally:
+        engine.dispose()
+    return failed.value
+
+
+def changed(database_url: str, driver: str, **parts: object) -> str:
+    url = make_url(database_url).set(drivername=driver, **parts)  # type: ignore[arg-type]
+    return url.render_as_string(hide_password=False)
+
+
+def with_options(database_url: str, driver: str, options: str) -> str:
+    url = make_url(database_url).set(drivername=driver).update_query_dict({"options": options})
+    return url.render_as_string(hide_password=False)
+
+
+def test_a_wrong_password_is_a_matter_of_configuration(database_url: str, driver: str) -> None:
+    error = failure(changed(database_url, driver, password=WRONG))
+
+    assert isinstance(error, BadConfiguration)
+    assert "password authentication failed" in str(error)
+    assert WRONG not in f"{error} {error.__cause__!r} {error.__cause__}"
+
+
+def test_an_unknown_database_is_a_matter_of_configuration(database_url: str, driver: str) -> None:
+    error = failure(changed(database_url, driver, database="nowhere"))
+
+    assert isinstance(error, BadConfiguration)
+    assert 'database "nowhere" does not exist' in str(error)
+
+
+def test_a_role_without_rights_is_a_matter_of_configuration(database_url: str, driver: str) -> None:
+    error = failure(with_options(database_url, driver, "-c role=pg_monitor"))
+
+    assert isinstance(error, BadConfiguration)
+    assert "permission denied" in str(error)
+
+
+@pytest.mark.parametrize("parts", [{"port": 1}, {"host": "nowhere.invalid"}])
+def test_a_server_that_does_not_answer_is_unavailable(
+    database_url: str, driver: str, parts: dict[str, object]
+) -> None:
+    error = failure(changed(database_url, driver, **parts))
+
+    assert isinstance(error, Unavailable)
+    assert "\n" not in str(error)
+
+
+def test_a_server_that_only_reads_is_unavailable(database_url: str, driver: str) -> None:
+    error = failure(with_options(database_url, driver, "-c default_transaction_read_only=on"))
+
+    assert isinstance(error, Unavailable)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP SCHEMA stream CASCADE",
+        "DROP TABLE stream.positions",
+        "ALTER TABLE stream.positions DROP COLUMN event_time",
+    ],
+)
+def test_missing_tables_and_columns_name_the_command_that_creates_them(
+    database_url: str, driver: str, damage: str
+) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text(damage))
+    engine.dispose()
+
+    error = failure(changed(database_url, driver))
+
+    assert isinstance(error, SchemaOutdated)
+    assert "flagpost migrate" in str(error)
+
+
+def test_an_error_of_the_program_passes_through_without_its_values(engine: Engine) -> None:
+    with pytest.raises(DBAPIError, match="division by zero") as bug:
+        divide_by_zero(engine)
+
+    assert "4111" not in str(bug.value)
+
+
+def divide_by_zero(engine: Engine) -> None:
+    with translated(), engine.connect() as connection:
+        connection.execute(text("SELECT 1 / (:value - :value)"), {"value": 4111})
+
+
+def test_sessions_are_bounded_and_named(engine: Engine) -> None:
+    query = text(
+        "SELECT current_setting('application_name'), current_setting('lock_timeout'),"
+        " current_setting('idle_in_transaction_session_timeout'),"
+        " current_setting('statement_timeout'), current_setting('timezone')"
+    )
+    with engine.connect() as connection:
+        assert tuple(connection.execute(query).one()) == ("flagpost", "20s", "10s", "1min", "UTC")
+
+
+def test_the_url_may_set_options_of_its_own(database_url: str) -> None:
+    own = create_engine(with_options(database_url, DRIVERS[0], "-c lock_timeout=3s"))
+    with own.connect() as connection:
+        assert connection.scalar(text("SHOW lock_timeout")) == "3s"
+        assert connection.scalar(text("SHOW timezone")) == "UTC"
+    own.dispose()

@@ -1,0 +1,159 @@
+"""The tables: as the models say, explained by comments, and safe to migrate at any time."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from typer.testing import CliRunner
+
+from flagpost.cli import app
+from flagpost.errors import SchemaOutdated
+from flagpost.postgres.engine import create_engine
+from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
+from flagpost.postgres.tables import Base
+
+OURS = {"stream", "scores"}
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty(engine: Engine) -> Engine:
+    """A database as it was before the first migration."""
+    execute(engine, "DROP SCHEMA stream CASCADE; DROP SCHEMA scores CASCADE")
+    return engine
+
+
+def execute(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def query(engine: Engine, statement: str) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def test_models_and_migrations_agree(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                **VERSION_TABLE,
+                "include_schemas": True,
+                "include_name": lambda name, kind, _: kind != "schema" or name in OURS,
+                "compare_server_default": True,
+                "autogenerate_plugins": [
+                    "alembic.autogenerate.*",
+                    "alembic.ext.checkconstraint_byname",
+                ],
+            },
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:
+    uncommented = query(
+        engine,
+        """
+        SELECT table_schema, table_name, column_name
+        FROM information_schema.columns
+        WHERE table_schema IN ('stream', 'scores') AND table_name <> 'schema_version'
+          AND (col_description(format('%I.%I', table_schema, table_name)::regclass,
+                               ordinal_position) IS NULL
+               OR obj_description(format('%I.%I', table_schema, table_name)::regclass) IS NULL
+               OR obj_description(table_schema::regnamespace) IS NULL)
+        """,
+    )
+    assert uncommented == []
+
+
+def test_packed_columns_are_stored_without_trying_to_compress_them(engine: Engine) -> None:
+    storage = query(
+        engine,
+        "SELECT attstorage::text FROM pg_attribute"
+        " WHERE attrelid = 'stream.journal'::regclass AND attname = 'columns'",
+    )
+    assert storage == [("e",)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO stream.positions VALUES ('t', 0, 'g', 1, 5, NULL, 5, 3, 1, 0, 0)",
+        "INSERT INTO stream.journal VALUES ('t', 0, 'g', 5, 5, now(), now(), '')",
+    ],
+    ids=["counts that do not add up", "an empty segment"],
+)
+def test_the_tables_refuse_what_cannot_be(engine: Engine, statement: str) -> None:
+    with pytest.raises(IntegrityError, match="check constraint"):
+        execute(engine, statement)
+
+
+def test_migrating_again_changes_nothing(engine: Engine, database_url: str) -> None:
+    execute(engine, "INSERT INTO stream.positions VALUES ('t', 0, 'g', 1, 5)")
+    before = query(engine, "SELECT xmin::text, * FROM stream.schema_version")
+
+    upgrade(database_url)
+
+    assert query(engine, "SELECT xmin::text, * FROM stream.schema_version") == before
+    assert query(engine, "SELECT next_offset FROM stream.positions") == [(5,)]
+
+
+def test_processes_that_migrate_at_once_wait_for_each_other(
+    empty: Engine, database_url: str
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(upgrade, [database_url] * 4))
+
+    check_schema(empty)
+
+
+def test_a_database_with_tables_of_others_keeps_them(empty: Engine, database_url: str) -> None:
+    execute(empty, "CREATE TABLE public.alembic_version (version_num text)")
+    execute(empty, "INSERT INTO public.alembic_version VALUES ('theirs')")
+
+    upgrade(database_url)
+
+    check_schema(empty)
+    assert query(empty, "SELECT * FROM public.alembic_version") == [("theirs",)]
+
+
+def test_tables_of_this_program_pass_the_check(engine: Engine) -> None:
+    check_schema(engine)
+
+
+def test_missing_tables_fail_the_check(empty: Engine) -> None:
+    with pytest.raises(SchemaOutdated, match="no tables of Flagpost yet; run: flagpost migrate"):
+        check_schema(empty)
+
+
+def test_tables_of_a_newer_program_fail_the_check_and_are_not_touched(
+    engine: Engine, database_url: str
+) -> None:
+    execute(engine, "UPDATE stream.schema_version SET version_num = 'from the future'")
+
+    with pytest.raises(SchemaOutdated, match="newer than this program"):
+        check_schema(engine)
+    with pytest.raises(SchemaOutdated, match="newer than this program"):
+        upgrade(database_url)
+
+
+def test_the_command_migrates_the_database_of_the_settings(
+    empty: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAGPOST_DATABASE_URL", database_url)
+
+    result = CliRunner().invoke(app, ["migrate"])
+
+    assert result.exit_code == 0, result.output
+    check_schema(empty)

@@ -1,0 +1,213 @@
+"""Two members of a group on one database, and a database that goes away."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+from structlog.testing import capture_logs
+
+from flagpost.core.effects import Advance, Counts, Effects, Position
+from flagpost.errors import Fenced, Unavailable
+from flagpost.events import Partition
+from flagpost.postgres import positions
+from flagpost.postgres.engine import create_engine
+from flagpost.postgres.store import PostgresStore
+from tests.contract.test_store_contract import flagged, segment
+
+A, B = Partition("transactions", 0), Partition("transactions", 1)
+GROUP = "scorers"
+
+Connect = Callable[..., Engine]
+
+
+@pytest.fixture(params=["psycopg", "psycopg2"])
+def connect(request: pytest.FixtureRequest, database_url: str) -> Iterator[Connect]:
+    """A function that returns a new engine, one for each member, with session options."""
+    url = make_url(database_url).set(drivername=f"postgresql+{request.param}")
+    with ExitStack() as opened:
+
+        def connect(options: str = "") -> Engine:
+            own = url.update_query_dict({"options": options})
+            engine = create_engine(own.render_as_string(hide_password=False))
+            opened.callback(engine.dispose)
+            return engine
+
+        yield connect
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def step(partition: Partition, epoch: int, start: int, end: int) -> Advance:
+    n = end - start
+    return Advance(partition, epoch, start, end, None, Counts(n, n, 0, 0, 0))
+
+
+def wait_until_blocked(watcher: Engine) -> int:
+    """Wait until a session of this database waits for a lock, and return its pid."""
+    query = text(
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with watcher.connect() as connection:
+            pid = connection.scalar(query)
+        if pid is not None:
+            return int(pid)
+        time.sleep(0.005)
+    pytest.fail("no session waits for a lock")
+
+
+def test_a_fenced_commit_leaves_no_trace(connect: Connect) -> None:
+    engine = connect()
+    zombie, owner = PostgresStore(engine, GROUP), PostgresStore(connect(), GROUP)
+    zombie.acquire({A: 0, B: 0})
+    owner.acquire({B: 0})
+
+    with pytest.raises(Fenced, match=r"transactions\[1\]"):
+        zombie.commit(
+            Effects(
+                [step(A, 1, 0, 5), step(B, 1, 0, 5)],
+                [segment(A, 0, 5), segment(B, 0, 5)],
+                [flagged("t1")],
+            )
+        )
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM scores.fraud_transactions")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM stream.journal")) == 0
+        assert connection.scalar(text("SELECT sum(next_offset) FROM stream.positions")) == 0
+
+
+def test_a_takeover_waits_for_the_commit_under_way_and_starts_behind_it(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    former, new = connect(), PostgresStore(connect(), GROUP)
+    PostgresStore(former, GROUP).acquire({A: 0})
+
+    with former.begin() as under_way:
+        positions.advance(under_way, GROUP, [step(A, 1, 0, 10)])
+        takeover = pool.submit(new.acquire, {A: 0})
+        wait_until_blocked(connect())
+    assert takeover.result(timeout=10) == {A: Position(2, 10, None)}
+
+
+def test_a_commit_that_waits_for_a_takeover_is_fenced(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    former, new = PostgresStore(connect(), GROUP), connect()
+    former.acquire({A: 0, B: 0})
+
+    with new.begin() as under_way:
+        positions.acquire(under_way, GROUP, {B: 0})
+        late: Future[None] = pool.submit(
+            former.commit, Effects([step(A, 1, 0, 10), step(B, 1, 0, 10)])
+        )
+        wait_until_blocked(connect())
+    with pytest.raises(Fenced) as fenced:
+        late.result(timeout=10)
+
+    assert fenced.value.partitions == {B}
+    assert former.positions("transactions")[A].next_offset == 0
+
+
+def test_members_that_take_over_in_opposite_order_do_not_deadlock(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    partitions = [Partition("transactions", number) for number in range(32)]
+    orders = [dict.fromkeys(partitions, 0), dict.fromkeys(reversed(partitions), 0)]
+
+    def take_over_often(order: dict[Partition, int]) -> None:
+        store = PostgresStore(connect(), GROUP)
+        for _ in range(50):
+            held = store.acquire(order)
+            steps = [step(p, at.epoch, 0, 0) for p, at in held.items()]
+            try:
+                store.commit(Effects(steps))
+            except Fenced:
+                continue
+
+    list(pool.map(take_over_often, orders))
+
+    epochs = {at.epoch for at in PostgresStore(connect(), GROUP).positions("transactions").values()}
+    assert epochs == {100}
+
+
+def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect) -> None:
+    frozen = connect("-c idle_in_transaction_session_timeout=200ms")
+    PostgresStore(frozen, GROUP).acquire({A: 0})
+    zombie = PostgresStore(frozen, GROUP)
+
+    under_way = frozen.connect()
+    positions.advance(under_way, GROUP, [step(A, 1, 0, 10)])  # and no more comes from it
+    assert PostgresStore(connect(), GROUP).acquire({A: 0}) == {A: Position(2, 0, None)}
+
+    under_way.invalidate()
+    under_way.close()
+    with pytest.raises(Fenced):
+        zombie.commit(Effects([step(A, 1, 0, 10)]))
+
+
+def test_waiting_too_long_for_a_lock_is_unavailable(connect: Connect) -> None:
+    owner, impatient = connect(), PostgresStore(connect("-c lock_timeout=50ms"), GROUP)
+    impatient.acquire({A: 0})
+
+    with owner.begin() as under_way:
+        positions.acquire(under_way, GROUP, {A: 0})
+        with pytest.raises(Unavailable, match="lock timeout"):
+            impatient.commit(Effects([step(A, 1, 0, 10)]))
+
+
+def test_a_server_that_ends_the_session_is_unavailable_and_the_next_call_connects_again(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    store, other, watcher = PostgresStore(connect(), GROUP), connect(), connect()
+    store.acquire({A: 0})
+
+    with other.begin() as under_way:
+        under_way.execute(text("SELECT FROM stream.positions FOR UPDATE"))
+        cut_off: Future[None] = pool.submit(
+            store.commit, Effects([step(A, 1, 0, 10)], flagged=[flagged("t1")])
+        )
+        pid = wait_until_blocked(watcher)
+        with watcher.connect() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(Unavailable):
+            cut_off.result(timeout=10)
+
+    assert store.positions("transactions") == {A: Position(1, 0, None)}
+
+
+def test_a_session_that_died_while_idle_is_unavailable_once(connect: Connect) -> None:
+    store, watcher = PostgresStore(connect(), GROUP), connect()
+    store.acquire({A: 0})
+    with watcher.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+    with pytest.raises(Unavailable):
+        store.commit(Effects([step(A, 1, 0, 10)]))
+    store.commit(Effects([step(A, 1, 0, 10)]))
+
+
+def test_flagged_rows_that_are_left_out_are_logged_as_a_count(connect: Connect) -> None:
+    store = PostgresStore(connect(), GROUP)
+    store.acquire({A: 0})
+
+    with capture_logs() as logs:
+        store.commit(Effects([step(A, 1, 0, 5)], flagged=[flagged("t1"), flagged("t2")]))
+        store.commit(Effects([step(A, 1, 5, 9)], flagged=[flagged("t1"), flagged("t3")]))
+
+    assert [(entry["log_level"], entry["n_left_out"]) for entry in logs] == [("warning", 1)]

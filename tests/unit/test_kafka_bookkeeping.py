@@ -1,0 +1,158 @@
+"""What both Kafka sources keep in mind between polls."""
+
+from typing import NamedTuple
+
+import pytest
+from structlog.testing import capture_logs
+
+from flagpost.errors import OffsetLost, TopicMissing
+from flagpost.events import Partition
+from flagpost.kafka import advice, reachability, topic_watch
+from flagpost.kafka.advice import CommitAdvice
+from flagpost.kafka.backlog import Backlog
+from flagpost.kafka.membership import Membership
+from flagpost.kafka.reachability import Reachability
+from flagpost.kafka.topic_watch import TopicWatch
+
+A, B, C = (Partition("t", number) for number in range(3))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (advice, reachability, topic_watch):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_changes_are_told_once() -> None:
+    membership = Membership()
+    membership.gain([A, B])
+    membership.lose([B])
+
+    assert membership.changes() == (frozenset({A}), frozenset({B}))
+    assert membership.changes() == (frozenset(), frozenset())
+
+
+def test_a_partition_lost_and_gained_again_has_to_be_sought_again() -> None:
+    membership = Membership()
+    membership.gain([A])
+    membership.changes()
+    membership.seek(A)
+    membership.pause([A])
+    membership.lose([A])
+    membership.gain([A])
+
+    assert membership.changes() == (frozenset({A}), frozenset({A}))
+    assert membership.owns(A)
+    assert not membership.sought(A)
+    membership.seek(A)
+    assert membership.flows(A), "the pause ended with the loss"
+
+
+def test_a_pause_of_what_somebody_else_has_is_not_kept() -> None:
+    membership = Membership()
+    membership.pause([A])
+    membership.gain([A])
+    membership.changes()
+    membership.seek(A)
+
+    assert membership.flows(A)
+
+
+class FetchedRecord(NamedTuple):
+    offset: int
+
+
+def records(count: int) -> list[FetchedRecord]:
+    return [FetchedRecord(offset) for offset in range(count)]
+
+
+def test_a_backlog_is_taken_evenly_and_in_order() -> None:
+    backlog = Backlog()
+    backlog.add(A, records(100))
+    backlog.add(B, records(3))
+    backlog.add(C, records(100))
+
+    taken = backlog.take(43, lambda _: True)
+
+    assert {p: len(r) for p, r in taken.items()} == {A: 20, B: 3, C: 20}
+    assert backlog.first_offset(A) == 20
+    assert backlog.first_offset(B) is None
+    rest = backlog.take(1000, lambda _: True)
+    assert taken[A] + rest[A] == records(100)
+
+
+def test_a_backlog_takes_no_more_than_its_limit() -> None:
+    backlog = Backlog()
+    for partition in (A, B, C):
+        backlog.add(partition, records(5))
+
+    assert sum(map(len, backlog.take(2, lambda _: True).values())) == 2
+
+
+def test_a_backlog_keeps_what_does_not_flow() -> None:
+    backlog = Backlog()
+    backlog.add(A, records(5))
+    backlog.add(B, records(5))
+
+    assert backlog.size(lambda p: p != A) == 5
+    assert set(backlog.take(100, lambda p: p != A)) == {B}
+    assert backlog.first_offset(A) == 0
+
+
+def test_only_the_newest_offsets_are_advised_and_not_too_often(clock: Clock) -> None:
+    commits = CommitAdvice()
+    commits.note({A: 1, B: 1})
+    assert commits.take_due() == {A: 1, B: 1}
+
+    commits.note({A: 2})
+    commits.note({A: 3, B: 4})
+    commits.forget([B])
+    assert commits.take_due() == {}
+    clock.now += 1.1
+    assert commits.take_due() == {A: 3}
+
+
+def test_away_and_back_are_said_once(clock: Clock) -> None:
+    with capture_logs() as logs:
+        reachable = Reachability("host:9092")
+        reachable.unseen()
+        for _ in range(3):
+            clock.now += 2.5
+            reachable.unseen()
+        reachable.seen()
+        reachable.seen()
+
+    assert [entry["event"] for entry in logs] == ["kafka away", "kafka back"]
+    assert logs[0]["bootstrap"] == "host:9092"
+
+
+def test_a_topic_may_be_missing_for_a_moment(clock: Clock) -> None:
+    watch = TopicWatch(frozenset({"t"}))
+    watch.look({})
+    clock.now += 4
+    watch.look({})
+    watch.look({"t": "id"})
+    clock.now += 100
+    watch.look({})
+    clock.now += 6
+
+    with pytest.raises(TopicMissing, match="'t'"):
+        watch.look({})
+
+
+def test_a_topic_with_another_id_is_another_topic(clock: Clock) -> None:
+    watch = TopicWatch(frozenset({"t"}))
+    watch.look({"t": "id"})
+
+    with pytest.raises(OffsetLost, match="created again"):
+        watch.look({"t": "other"})

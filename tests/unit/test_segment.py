@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flagpost.core.effects import Segment
+from flagpost.core.features import Batch
+from flagpost.core.segment import Entries, pack, unpack
+from flagpost.core.state import State
+from flagpost.events import UNKNOWN_BALANCE, Partition
+
+DAY = 86_400_000_000
+int64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[int64] * 5, st.floats(), *[int64] * 2), min_size=1, max_size=20))
+def test_every_number_comes_back_with_its_bits(rows: list[tuple[float, ...]]) -> None:
+    columns = [
+        np.array(column, np.float64 if name == "amount_ratio" else np.int64)
+        for name, column in zip(Entries._fields, zip(*rows, strict=True), strict=True)
+    ]
+    entries = Entries(*columns)
+    again = unpack(pack(entries))
+    for name, before, after in zip(Entries._fields, entries, again, strict=True):
+        assert before.tobytes() == after.tobytes(), name
+
+
+def test_times_in_whole_seconds_take_four_bytes() -> None:
+    n = 1_000
+    zeros = np.zeros(n, np.int64)
+    times = 1_700_000_000_000_000 + np.arange(n) * 97_000_000
+    entries = Entries(zeros, zeros, times, zeros, zeros, zeros.astype(np.float64), zeros, zeros)
+    spread = pack(entries._replace(event_time_us=times + np.arange(n) % 2))
+    assert len(spread) - len(pack(entries)) == n * (8 - 2)
+
+
+@pytest.mark.parametrize("broken", [b"FPJ9\x01\0\0\0", b"FPJ1\xff\0\0\0abc"])
+def test_bytes_of_another_kind_are_refused(broken: bytes) -> None:
+    with pytest.raises(ValueError, match=r"segment|buffer"):
+        unpack(broken)
+
+
+def live_batch(rng: np.random.Generator, n: int, start: int) -> Batch:
+    times = start + np.sort(rng.integers(0, 5 * DAY, n)) - (rng.random(n) < 0.1) * 2 * DAY
+    return Batch(
+        rng.integers(1, 30, n), np.zeros(n, np.int64), times.astype(np.int64),
+        rng.integers(0, 30_000, n), np.full(n, UNKNOWN_BALANCE), rng.integers(0, 50, n),
+    )  # fmt: skip
+
+
+def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them() -> None:
+    rng, lived, partition = np.random.default_rng(5), State(), Partition("t", 0)
+    folded, mean = State(), 5_000.0
+    for step in range(12):
+        batch = live_batch(rng, 200, (20_000 + 5 * step) * DAY)
+        observed = lived.observe(batch, mean)
+        kept = ~observed.is_duplicate
+        entries = Entries(
+            batch.user_key, batch.user_key, batch.event_time_us, batch.amount_cents,
+            batch.transaction_key, observed.features[:, 0], batch.user_key,
+            observed.is_high.astype(np.int64),
+        ).where(kept)  # fmt: skip
+        if step >= 4:  # 40 days are enough
+            folded.fold(Segment(partition, step, step + 1, 0, 0, pack(entries)))
+    last = live_batch(rng, 500, 20_060 * DAY)
+    expected, got = lived.observe(last, mean), folded.observe(last, mean)
+    for before, after in zip(expected, got, strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_forgetting_a_partition_leaves_the_others() -> None:
+    rng = np.random.default_rng(6)
+    both, alone = State(), State()
+    mine, yours = Partition("t", 0), Partition("t", 1)
+    assert (both.owner_of(mine), both.owner_of(yours)) == (0, 1)
+    first, second = live_batch(rng, 300, 20_000 * DAY), live_batch(rng, 300, 20_000 * DAY)
+    second = second._replace(user_key=second.user_key + 1_000, owner=second.owner + 1)
+    both.observe(first, 1.0)
+    both.observe(second, 1.0)
+    alone.observe(second, 1.0)
+    both.forget(mine)
+    assert not both.observe(first, 1.0).is_duplicate.all()
+    again = live_batch(rng, 100, 20_003 * DAY)
+    again = again._replace(user_key=again.user_key + 1_000, owner=again.owner + 1)
+    assert np.array_equal(both.observe(again, 1.0).features, alone.observe(again, 1.0).features)
