@@ -3,7 +3,6 @@
 Run it once or many times: members with the same FLAGPOST_GROUP share the topic's partitions.
 """
 
-import signal
 import sys
 from typing import Annotated
 
@@ -13,6 +12,8 @@ import typer
 from flagpost.entry_point import entry_point
 from flagpost.scoring import open_worker
 from flagpost.settings import load_settings
+from flagpost.stop_signals import stop_on_signals
+from flagpost.warm_up import calm_garbage_collector
 
 
 @entry_point
@@ -29,9 +30,8 @@ def main(
     Example: python consumer_transform.py --until-caught-up
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    with open_worker(load_settings()) as worker:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.stop())
+    with stop_on_signals() as stop, open_worker(load_settings(), stop) as worker:
+        calm_garbage_collector()
         worker.run(until_caught_up=until_caught_up)
     typer.echo(worker.tally)
 

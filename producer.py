@@ -8,19 +8,20 @@ import typer
 from rich import print as show
 
 from flagpost.entry_point import INTERRUPTED_EXIT_CODE, entry_point
-from flagpost.events import AS_DESIGNED, load_mapping
+from flagpost.events import load_mapping
 from flagpost.kafka.factory import open_publisher, require_bootstrap
 from flagpost.kafka.topics import ensure_topics
 from flagpost.logs import read_log
 from flagpost.pace import choose_pace
+from flagpost.progress import progress_bar
 from flagpost.replay import Replay, select_lines
-from flagpost.replay_report import progress_bar, summary
+from flagpost.replay_report import summary
 from flagpost.settings import KafkaClient, load_settings
 from flagpost.stop_signals import stop_on_signals
 
 
 @entry_point
-def main(  # noqa: PLR0913 - a parameter for each option
+def main(
     file: Annotated[Path, typer.Argument(help="JSON lines, CSV or Parquet; may end in .gz.")],
     *,
     topic: Annotated[str | None, typer.Option(help="For transactions [FLAGPOST_TOPIC].")] = None,
@@ -41,7 +42,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
     """
     settings = load_settings()
     topic = topic or settings.topic
-    mapping = load_mapping(settings.mapping) if settings.mapping else AS_DESIGNED
+    mapping = load_mapping(settings.mapping)
     pace = choose_pace(rate, speed, mapping)
     bootstrap = require_bootstrap(settings)
     batches = select_lines(read_log(file), from_line, limit)

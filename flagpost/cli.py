@@ -2,9 +2,12 @@
 
 import typer
 
-from flagpost.local.commands import down, status, up
+from flagpost.demo import demo
+from flagpost.entry_point import entry_point
+from flagpost.local.commands import down, status
 from flagpost.postgres.commands import migrate
 from flagpost.training.commands import simulate
+from flagpost.up import up
 
 app = typer.Typer(
     help="Score a Kafka stream of card transactions for fraud; commit each decision once.",
@@ -12,5 +15,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, simulate):
-    app.command()(verb)
+for verb in (up, down, status, migrate, demo, simulate):
+    app.command()(entry_point(verb))

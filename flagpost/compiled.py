@@ -34,9 +34,10 @@ def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
     source order (no fast-math), so that a score does not depend on the size of its batch, and a
     division by zero gives infinity instead of raising.
     """
-    previous, config.CACHE_DIR = config.CACHE_DIR, _cache_directory()
+    previous = config.CACHE_DIR  # type: ignore[attr-defined]  # numba fills its config at import
+    config.CACHE_DIR = _cache_directory()
     try:
         function: Callable[P, R] = njit(cache=True, nogil=True, error_model="numpy")(kernel)
     finally:
-        config.CACHE_DIR = previous
+        config.CACHE_DIR = previous  # type: ignore[attr-defined]
     return function

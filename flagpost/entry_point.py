@@ -17,7 +17,8 @@ R = TypeVar("R")
 def entry_point(command: Callable[P, R]) -> Callable[P, R]:
     """Make a typer command print `error: ...` and exit by the error's code; Ctrl-C exits by 130.
 
-    An exception outside of `FlagpostError` is a bug and keeps its trace.
+    Notes on an error, such as the end of a server's log, come below its line. An exception outside
+    of `FlagpostError` is a bug and keeps its trace.
     """
 
     @wraps(command)
@@ -25,7 +26,8 @@ def entry_point(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except FlagpostError as error:
-            typer.echo(f"error: {error}", err=True)
+            for line in (f"error: {error}", *getattr(error, "__notes__", ())):
+                typer.echo(line, err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None

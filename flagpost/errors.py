@@ -1,6 +1,6 @@
 """What can go wrong, named by what the caller must do about it.
 
-    FlagpostError               every failure that has a known answer; it ends a command with one line
+    FlagpostError               a failure with a known answer: ends a command with one line
     |-- Refused                 ask again differently: nothing was done
     |   |-- BadConfiguration        a setting, an argument or a mapping file is wrong
     |   |-- UnreadableInput         a file cannot be read as what it should be
@@ -12,11 +12,12 @@
         |-- SchemaOutdated          the tables are missing or older than this program
         |-- TopicMissing            the topic does not exist
         |-- OffsetLost              the next message is no longer, or not yet, in the topic
-        |-- TooManyDeadLetters      so many messages are bad that the source is likely to be at fault
+        |-- TooManyDeadLetters      so many messages are bad that their source must be
         `-- Undelivered             the broker did not acknowledge everything
 
-A bad message is not an exception: `events.decode` returns it as a value and the worker sends it
-to the dead letters. An exception outside this tree is a bug and ends the process with its trace.
+A bad message is not an exception: `TransactionDecoder.decode` returns it as a value, and the worker
+sends it to the dead letters. An exception outside this tree is a bug and ends the process with its
+trace.
 """
 
 from collections.abc import Collection
@@ -115,4 +116,4 @@ class TooManyDeadLetters(MustStop):
 class Undelivered(MustStop):
     """The broker did not acknowledge every message."""
 
-    exit_code = 26
+    exit_code = 1

@@ -82,13 +82,15 @@ def struct_of(mapping: FieldMapping, names: tuple[str, ...] = tuple(READ_FIELDS)
     )
 
 
-def load_mapping(path: Path) -> FieldMapping:
-    """Read a mapping file.
+def load_mapping(path: Path | None) -> FieldMapping:
+    """Read a mapping file; without one, messages name their fields as Flagpost does.
 
     Raises:
         BadConfiguration: the file cannot be read or maps what cannot be mapped; the message names
             the file, the key and the fix.
     """
+    if path is None:
+        return AS_DESIGNED
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import Floats, Scorer
 from flagpost.model_manifest import (
     FORMAT,
@@ -95,6 +96,19 @@ class FraudModel:
         """Return the probabilities of genuine and fraud, shape (n, 2)."""
         fraud_probability = self.scorer.fraud_probabilities(as_matrix(features))
         return np.column_stack([1.0 - fraud_probability, fraud_probability])
+
+    def scoring_rules(self) -> ScoringRules:
+        """Return what the pipeline needs of this model.
+
+        Raises:
+            NotFittedError: there is nothing to score with yet.
+        """
+        return ScoringRules(
+            scorer=self.scorer,
+            threshold=self.threshold,
+            population_mean_cents=self.population_mean_cents,
+            model_version=self.version,
+        )
 
     def save(self, path: Path | str) -> None:
         """Write the joblib file and its manifest; sets `version`.

@@ -1,7 +1,7 @@
 """All settings, read once from the environment by the entry points and passed on as arguments."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flagpost.errors import BadConfiguration
 
 HOME = Path(".flagpost")
-"""Where the local stack keeps its data and writes its addresses, relative to the working directory."""
+"""Where the local stack keeps its data and addresses, relative to the working directory."""
 
 PRETRAINED_MODEL = Path(__file__).parent.parent / "models" / "pretrained.joblib"
 
@@ -31,14 +31,14 @@ class Settings(BaseSettings):
     topic: str = "transactions"
     labels_topic: str = "labels"
     dead_letter_topic: str = ""
-    topic_partitions: int = Field(4, ge=1, le=10_000)
+    topic_partitions: int = Field(default=4, ge=1, le=10_000)
     group: str = "flagpost"
     model: Path = PRETRAINED_MODEL
     kafka_client: KafkaClient = "kafka-python"
     mapping: Path | None = None
-    batch_messages: int = Field(10_000, ge=1, le=1_000_000)
-    max_dead_share: float = Field(0.05, ge=0, le=1)
-    max_future_days: float = Field(1.0, ge=0)
+    batch_messages: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_dead_share: float = Field(default=0.05, ge=0, le=1)
+    max_future_days: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -54,14 +54,14 @@ class Settings(BaseSettings):
         return self
 
 
-def load_settings() -> Settings:
-    """Read the settings.
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  (each setting has its own type)
+    """Read the settings; those given here by name are not looked up.
 
     Raises:
         BadConfiguration: a variable has an impossible value; the message names each.
     """
     try:
-        return Settings()
+        return Settings(**overrides)
     except ValidationError as error:
         problems = "; ".join(
             f"FLAGPOST_{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"

@@ -20,7 +20,7 @@ def knots_of(name: str, column: Floats) -> Floats:
     """
     unit = FEATURES[FEATURE_NAMES.index(name)].unit
     if unit == "count":
-        return ROUND_COUNTS[(ROUND_COUNTS >= column.min()) & (ROUND_COUNTS <= column.max())]
+        return ROUND_COUNTS[(column.min() <= ROUND_COUNTS) & (column.max() >= ROUND_COUNTS)]
     if unit == "0 or 1":
         return np.unique(column)
     return np.unique(np.quantile(column, QUANTILES))

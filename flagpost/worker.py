@@ -45,8 +45,9 @@ log = structlog.get_logger()
 class Worker:
     """One member of the scoring group, single-threaded.
 
-    `now_us` is the clock, microseconds since 1970; event times more than `max_future_us` ahead of
-    it are bad.
+    When `stop` is set, the batch under way is finished and `run` returns.
+    `latest_event_time_us` looks at the clock: event times after it, in microseconds since 1970, are
+    bad.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class Worker:
         decoder: TransactionDecoder,
         rules: ScoringRules,
         dead_share: DeadShare,
+        stop: Event,
         *,
         batch_messages: int,
-        max_future_us: int,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        latest_event_time_us: Callable[[], int],
     ) -> None:
         self._source = source
         self._store = store
@@ -69,21 +70,16 @@ class Worker:
         self._rules = rules
         self._dead_share = dead_share
         self._batch_messages = batch_messages
-        self._max_future_us = max_future_us
-        self._now_us = now_us
+        self._latest_event_time_us = latest_event_time_us
         self._state = State()
         self._held = Ownership(source, store, self._state)
         self._away = False
-        self._stop = Event()
+        self._stop = stop
         self._idle = False
         self.tally = Tally()
 
-    def stop(self) -> None:
-        """Finish the batch under way, then leave `run`. Safe in a signal handler."""
-        self._stop.set()
-
     def run(self, *, until_caught_up: bool = False) -> None:
-        """Score until `stop` is called, or until the group has no lag left. Blocks.
+        """Score until `stop` is set, or until the group has no lag left. Blocks.
 
         A server that is away is waited for, with the membership kept. All other errors end it.
 
@@ -124,7 +120,7 @@ class Worker:
     def _process(self, chunks: list[Chunk]) -> None:
         started = time.perf_counter()
         batch = score_micro_batch(
-            chunks, self._decoder, self._state, self._rules, self._now_us() + self._max_future_us
+            chunks, self._decoder, self._state, self._rules, self._latest_event_time_us()
         )
         effects = effects_of(batch, self._held.positions, self._rules)
         scored = time.perf_counter()

@@ -22,7 +22,7 @@ from flagpost.local.ports import choose_free_port
 from flagpost.local.stack import start_stack, stop_stack
 
 KAFKA_IMAGE = f"apache/kafka:{kafka_properties.VERSION}"
-POSTGRES_IMAGE = "postgres:18.1"
+POSTGRES_IMAGE = "postgres:18.6"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from flagpost.compiled import compiled
 from flagpost.core.history import (
     ABSENT,
     NO_ROOM,
+    SUMS,
     TIME,
     Arena,
     Int64s,
@@ -22,7 +23,6 @@ from flagpost.core.history import (
     latest_us,
     make_room,
     open_slot,
-    running,
     slot_of,
 )
 from flagpost.events import UNKNOWN_BALANCE
@@ -149,35 +149,37 @@ def observe(
             slot = open_slot(customers, batch.user_key[row], batch.owner[row])
             if slot == NO_ROOM:
                 return row
-        horizon_us = max(time_us, latest_us(customers, slot)) - RETENTION_US
-        index = count_until(customers, slot, time_us, customers.lengths[slot])
-        if time_us > horizon_us and holds(customers, slot, index, time_us, key):
+        entries, start, length = customers.entries, customers.starts[slot], customers.lengths[slot]
+        horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
+        index = count_until(entries, start, length, time_us)
+        if time_us > horizon_us and holds(entries, start, index, time_us, key):
             is_duplicate[row] = True
             continue
         dropped = make_room(customers, slot, horizon_us)
         if dropped == NO_ROOM:
             return row
-        index = max(index - dropped, 0)
+        index, start = max(index - dropped, 0), customers.starts[slot]
         is_high[row] = _fill(
-            customers, slot, index, horizon_us, batch, population_mean_cents, row, matrix[row]
+            entries, start, index, horizon_us, batch, population_mean_cents, row, matrix[row]
         )
-        remember(customers, slot, index, time_us, key, batch.amount_cents[row], is_high[row])
+        high = 1 if is_high[row] else 0
+        remember(customers, slot, index, time_us, key, batch.amount_cents[row], high)
     return batch.user_key.size
 
 
 @compiled
 def remember(
-    customers: Arena, slot: int, index: int, time_us: int, key: int, cents: int, is_high: bool
+    customers: Arena, slot: int, index: int, time_us: int, key: int, cents: int, high: int
 ) -> None:
-    """Add a transaction to a history that has room for it."""
-    habitual = 0 if is_high else 1
+    """Add a transaction to a history that has room for it; `high` is 1 for a high amount."""
+    habitual = 1 - high
     insert(customers, slot, index, time_us, key, (cents, habitual * cents, habitual))
 
 
 @compiled
 def _fill(
-    customers: Arena,
-    slot: int,
+    entries: Int64s,
+    start: int,
     index: int,
     horizon_us: int,
     batch: Batch,
@@ -190,11 +192,12 @@ def _fill(
     Windows end at the horizon even for a very late transaction: older entries may be gone or not.
     """
     time_us, cents = batch.event_time_us[row], batch.amount_cents[row]
-    in_30d = count_until(customers, slot, max(time_us - 30 * DAY_US, horizon_us), index)
-    in_14d = count_until(customers, slot, max(time_us - 14 * DAY_US, horizon_us), index)
-    in_7d = count_until(customers, slot, max(time_us - 7 * DAY_US, horizon_us), index)
-    in_24h = count_until(customers, slot, max(time_us - DAY_US, horizon_us), index)
-    in_1h = count_until(customers, slot, max(time_us - HOUR_US, horizon_us), index)
+    end = start + index
+    in_30d = count_until(entries, start, index, max(time_us - 30 * DAY_US, horizon_us))
+    in_14d = count_until(entries, start, index, max(time_us - 14 * DAY_US, horizon_us))
+    in_7d = count_until(entries, start, index, max(time_us - 7 * DAY_US, horizon_us))
+    in_24h = count_until(entries, start, index, max(time_us - DAY_US, horizon_us))
+    in_1h = count_until(entries, start, index, max(time_us - HOUR_US, horizon_us))
     out[AMOUNT] = cents / 100.0
     out[IS_WEEKEND] = (time_us // DAY_US + 3) % 7 >= 5  # 1970-01-01 was a Thursday
     out[IS_NIGHT] = time_us % DAY_US // HOUR_US <= 6
@@ -202,35 +205,31 @@ def _fill(
     out[COUNT_24H] = index - in_24h + 1
     out[COUNT_7D] = index - in_7d + 1
     out[COUNT_30D] = index - in_30d + 1
-    out[TOTAL_1H] = (_between(customers, slot, in_1h, index, CENTS) + cents) / 100.0
-    out[TOTAL_24H] = (_between(customers, slot, in_24h, index, CENTS) + cents) / 100.0
+    out[TOTAL_1H] = (_between(entries, start + in_1h, end, CENTS) + cents) / 100.0
+    out[TOTAL_24H] = (_between(entries, start + in_24h, end, CENTS) + cents) / 100.0
     out[AVG_24H] = out[TOTAL_24H] / out[COUNT_24H]
-    out[AVG_7D] = (_between(customers, slot, in_7d, index, CENTS) + cents) / 100.0 / out[COUNT_7D]
-    out[AVG_30D] = (
-        (_between(customers, slot, in_30d, index, CENTS) + cents) / 100.0 / out[COUNT_30D]
-    )
-    out[SECONDS_SINCE_LAST] = _gap_us(customers, slot, index, in_30d, time_us) / SECOND_US
-    habit_cents = _between(customers, slot, in_30d, index, HABIT_CENTS)
-    habit_count = _between(customers, slot, in_30d, index, HABIT_COUNT)
+    out[AVG_7D] = (_between(entries, start + in_7d, end, CENTS) + cents) / 100.0 / out[COUNT_7D]
+    out[AVG_30D] = (_between(entries, start + in_30d, end, CENTS) + cents) / 100.0 / out[COUNT_30D]
+    out[SECONDS_SINCE_LAST] = _gap_us(entries, end, index - in_30d, time_us) / SECOND_US
+    habit_cents = _between(entries, start + in_30d, end, HABIT_CENTS)
+    habit_count = _between(entries, start + in_30d, end, HABIT_COUNT)
     habit = (habit_cents + 2.0 * population_mean_cents) / (habit_count + 2)
     out[AMOUNT_RATIO] = cents / habit
-    out[HIGH_COUNT_7D] = index - in_7d - _between(customers, slot, in_7d, index, HABIT_COUNT)
-    out[HIGH_COUNT_14D] = index - in_14d - _between(customers, slot, in_14d, index, HABIT_COUNT)
+    out[HIGH_COUNT_7D] = index - in_7d - _between(entries, start + in_7d, end, HABIT_COUNT)
+    out[HIGH_COUNT_14D] = index - in_14d - _between(entries, start + in_14d, end, HABIT_COUNT)
     out[RATIO_IF_RECENT_HIGH] = min(out[AMOUNT_RATIO], 4.0) if out[HIGH_COUNT_7D] > 0 else 0.0
     out[AMOUNT_TO_BALANCE] = _share_of_balance(cents, batch.account_balance_cents[row])
     return bool(out[AMOUNT_RATIO] > HIGH_RATIO and habit_count >= HABIT_MIN_COUNT)
 
 
 @compiled
-def _between(customers: Arena, slot: int, first: int, end: int, which: int) -> int:
-    return running(customers, slot, end, which) - running(customers, slot, first, which)
+def _between(entries: Int64s, first: int, end: int, which: int) -> int:
+    return entries[end, SUMS + which] - entries[first, SUMS + which]
 
 
 @compiled
-def _gap_us(customers: Arena, slot: int, index: int, in_30d: int, time_us: int) -> int:
-    if in_30d == index:
-        return LONGEST_GAP_US
-    return time_us - customers.entries[customers.starts[slot] + index - 1, TIME]
+def _gap_us(entries: Int64s, end: int, in_30d: int, time_us: int) -> int:
+    return time_us - entries[end - 1, TIME] if in_30d > 0 else LONGEST_GAP_US
 
 
 @compiled

@@ -5,9 +5,10 @@ The entries of one key lie in one run of rows of a shared arena, oldest first. A
     time_us, tag, sum_0, sum_1, ...
 
 where `tag` identifies the event and `sum_k` is the running sum over all *earlier* entries of the
-key. The sum over entries [i, j) is then `running(j) - running(i)`: exact, since all is integer.
-Runs have capacities of 8, 16, 32, ... rows; a full run first drops what is older than the horizon
-and else moves to one twice its size; a run left behind is used again.
+key; one row behind the last entry holds the sums over all. The sum over entries [i, j) is then the
+difference of the sums in rows j and i: exact, since all is integer. Runs have 8, 16, 32, ... rows;
+a full run first drops what is older than the horizon and else moves to one twice its size; a run
+left behind is used again.
 
 The functions marked `@compiled` are called from the kernels in `features` and `state`. None of
 them allocates: one that needs a larger arena says so (NO_ROOM) and leaves everything as it was,
@@ -46,9 +47,8 @@ class Arena(NamedTuple):
     keys: Int64s  # (slots,)
     owners: Int64s  # (slots,)
     starts: Int64s  # (slots,) first row of the run
-    lengths: Int64s  # (slots,) rows in use; ABSENT marks a slot that is free
+    lengths: Int64s  # (slots,) entries; ABSENT marks a slot that is free
     run_sizes: Int64s  # (slots,) the run has 8 * 2**size rows
-    totals: Int64s  # (slots, sums) running sums after the last entry
     entries: Int64s  # (rows, 2 + sums)
     table: Int64s  # (a power of two >= 2 * slots,) slot, or ABSENT
     free_runs: Int64s  # (RUN_SIZES,)
@@ -64,7 +64,6 @@ def new_arena(sums: int, slots: int = 1024, rows: int = 16_384) -> Arena:
         starts=np.zeros(slots, np.int64),
         lengths=np.full(slots, ABSENT, np.int64),
         run_sizes=np.zeros(slots, np.int64),
-        totals=np.zeros((slots, sums), np.int64),
         entries=np.empty((rows, SUMS + sums), np.int64),
         table=np.full(2 * slots, ABSENT, np.int64),
         free_runs=np.full(RUN_SIZES, ABSENT, np.int64),
@@ -84,7 +83,6 @@ def grown(arena: Arena) -> Arena:
         starts=_doubled(arena.starts),
         lengths=_doubled(arena.lengths),
         run_sizes=_doubled(arena.run_sizes),
-        totals=_doubled(arena.totals),
         table=_doubled(arena.table),
         free_slots=_doubled(arena.free_slots),
     )
@@ -146,7 +144,7 @@ def open_slot(arena: Arena, key: int, owner: int) -> int:
     arena.starts[slot] = start
     arena.lengths[slot] = 0
     arena.run_sizes[slot] = 0
-    arena.totals[slot, :] = 0
+    arena.entries[start, SUMS:] = 0
     _enter(arena, slot)
     return slot
 
@@ -172,15 +170,14 @@ def _leave_run(arena: Arena, start: int, size: int) -> None:
 
 
 @compiled
-def count_until(arena: Arena, slot: int, time_us: int, upper: int) -> int:
-    """Count the entries at or before a time among the slot's first `upper` ones."""
-    start = arena.starts[slot]
-    if upper == 0 or arena.entries[start + upper - 1, TIME] <= time_us:
-        return upper
-    low, high = 0, upper - 1
+def count_until(entries: Int64s, start: int, length: int, time_us: int) -> int:
+    """Count the entries at or before a time among the first `length` ones of a run."""
+    if length == 0 or entries[start + length - 1, TIME] <= time_us:
+        return length
+    low, high = 0, length - 1
     while low < high:
         middle = (low + high) >> 1
-        if arena.entries[start + middle, TIME] <= time_us:
+        if entries[start + middle, TIME] <= time_us:
             low = middle + 1
         else:
             high = middle
@@ -188,29 +185,17 @@ def count_until(arena: Arena, slot: int, time_us: int, upper: int) -> int:
 
 
 @compiled
-def running(arena: Arena, slot: int, index: int, which: int) -> int:
-    """Return running sum `which` over the slot's first `index` entries."""
-    if index == arena.lengths[slot]:
-        return arena.totals[slot, which]
-    return arena.entries[arena.starts[slot] + index, SUMS + which]
+def latest_us(entries: Int64s, start: int, length: int) -> int:
+    """Return the time of a run's last entry; before 1970 when there is none."""
+    return entries[start + length - 1, TIME] if length > 0 else -1
 
 
 @compiled
-def latest_us(arena: Arena, slot: int) -> int:
-    """Return the time of the slot's last entry; before 1970 when there is none."""
-    length = arena.lengths[slot]
-    if length == 0:
-        return -1
-    return arena.entries[arena.starts[slot] + length - 1, TIME]
-
-
-@compiled
-def holds(arena: Arena, slot: int, index: int, time_us: int, tag: int) -> bool:
-    """Say whether one of the first `index` entries has this time and this tag."""
-    start = arena.starts[slot]
-    row = start + index - 1
-    while row >= start and arena.entries[row, TIME] == time_us:
-        if arena.entries[row, TAG] == tag:
+def holds(entries: Int64s, start: int, length: int, time_us: int, tag: int) -> bool:
+    """Say whether one of the first `length` entries of a run has this time and this tag."""
+    row = start + length - 1
+    while row >= start and entries[row, TIME] == time_us:
+        if entries[row, TAG] == tag:
             return True
         row -= 1
     return False
@@ -223,20 +208,19 @@ def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
     Entries at or before the horizon may be dropped. They are only when the run is full, so
     nothing that is read from the history may depend on whether they are still there.
     """
-    length, size = arena.lengths[slot], arena.run_sizes[slot]
-    if length < SMALLEST_RUN_ROWS << size:
+    start, length, size = arena.starts[slot], arena.lengths[slot], arena.run_sizes[slot]
+    if length + 1 < SMALLEST_RUN_ROWS << size:
         return 0
-    start = arena.starts[slot]
-    dropped = count_until(arena, slot, horizon_us, length)
+    dropped = count_until(arena.entries, start, length, horizon_us)
     if 4 * dropped >= length:
-        for row in range(start, start + length - dropped):
+        for row in range(start, start + length - dropped + 1):
             arena.entries[row] = arena.entries[row + dropped]
         arena.lengths[slot] -= dropped
         return dropped
     moved = _take_run(arena, size + 1)
     if moved == NO_ROOM:
         return NO_ROOM
-    arena.entries[moved : moved + length] = arena.entries[start : start + length]
+    arena.entries[moved : moved + length + 1] = arena.entries[start : start + length + 1]
     _leave_run(arena, start, size)
     arena.starts[slot] = moved
     arena.run_sizes[slot] = size + 1
@@ -251,20 +235,16 @@ def insert(
 
     A late event moves the entries after it by one row and adds to their running sums.
     """
-    start = arena.starts[slot]
-    for which in range(len(increments)):
-        before = running(arena, slot, index, which)
-        for row in range(start + arena.lengths[slot], start + index, -1):
-            arena.entries[row, SUMS + which] = (
-                arena.entries[row - 1, SUMS + which] + increments[which]
+    place = arena.starts[slot] + index
+    for row in range(arena.starts[slot] + arena.lengths[slot], place - 1, -1):
+        arena.entries[row + 1, TIME] = arena.entries[row, TIME]
+        arena.entries[row + 1, TAG] = arena.entries[row, TAG]
+        for which in range(len(increments)):
+            arena.entries[row + 1, SUMS + which] = (
+                arena.entries[row, SUMS + which] + increments[which]
             )
-        arena.entries[start + index, SUMS + which] = before
-        arena.totals[slot, which] += increments[which]
-    for row in range(start + arena.lengths[slot], start + index, -1):
-        arena.entries[row, TIME] = arena.entries[row - 1, TIME]
-        arena.entries[row, TAG] = arena.entries[row - 1, TAG]
-    arena.entries[start + index, TIME] = time_us
-    arena.entries[start + index, TAG] = tag
+    arena.entries[place, TIME] = time_us
+    arena.entries[place, TAG] = tag
     arena.lengths[slot] += 1
 
 

@@ -24,12 +24,19 @@ class Messages(Protocol):
     """Consecutive messages of one partition, in offset order."""
 
     @property
-    def partition(self) -> Partition: ...
+    def partition(self) -> Partition:
+        """Where they come from."""
+
     @property
-    def values(self) -> Sequence[bytes | None]: ...
+    def values(self) -> Sequence[bytes | None]:
+        """The message bodies; None is a tombstone."""
+
     @property
-    def next_offset(self) -> int: ...
-    def offset(self, index: int, /) -> int: ...
+    def next_offset(self) -> int:
+        """The offset to go on from after them."""
+
+    def offset(self, index: int, /) -> int:
+        """The offset of message `index`."""
 
 
 @dataclass(frozen=True, slots=True)

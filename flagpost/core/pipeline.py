@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from flagpost.core.decision import Decisions, decide
 from flagpost.core.features import Batch
 from flagpost.core.history import Int64s

@@ -84,14 +84,14 @@ def _restore(customers: Arena, entries: Entries, owner: int, first: int) -> int:
             if slot == NO_ROOM:
                 return row
         time_us = entries.event_time_us[row]
-        dropped = make_room(
-            customers, slot, max(time_us, latest_us(customers, slot)) - RETENTION_US
-        )
-        if dropped == NO_ROOM:
+        latest = latest_us(customers.entries, customers.starts[slot], customers.lengths[slot])
+        if make_room(customers, slot, max(time_us, latest) - RETENTION_US) == NO_ROOM:
             return row
-        index = count_until(customers, slot, time_us, customers.lengths[slot])
+        index = count_until(
+            customers.entries, customers.starts[slot], customers.lengths[slot], time_us
+        )
         remember(
             customers, slot, index, time_us,
-            entries.transaction_key[row], entries.amount_cents[row], entries.is_high[row] == 1,
+            entries.transaction_key[row], entries.amount_cents[row], entries.is_high[row],
         )  # fmt: skip
     return entries.user_key.size

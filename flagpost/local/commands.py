@@ -1,23 +1,11 @@
-"""`flagpost up`, `down` and `status`: Kafka and PostgreSQL for this working copy."""
+"""`flagpost down` and `status`: Kafka and PostgreSQL of this working copy."""
 
 import typer
 from rich.console import Console
 
 from flagpost.local.overview import overview
-from flagpost.local.stack import servers_of, start_stack, stop_stack
+from flagpost.local.stack import servers_of, stop_stack
 from flagpost.settings import HOME
-
-
-def up() -> None:
-    """Start Apache Kafka and PostgreSQL here, or find them running.
-
-    Their data stay under .flagpost/ between runs, and their addresses are in .flagpost/env, which
-    every command reads by itself.
-
-    Example: flagpost up
-    """
-    stack = start_stack(HOME, typer.echo)
-    typer.echo(f"Kafka is at {stack.kafka_bootstrap}; the addresses are in {HOME / 'env'}.")
 
 
 def down() -> None:

@@ -16,7 +16,7 @@ from flagpost.training import simulator
 from flagpost.training.simulator import Scenario, Simulation
 
 
-def simulate(  # noqa: PLR0913 - typer makes an option of each
+def simulate(
     *,
     out: Annotated[Path, Option(help="The log to write: a .json or .jsonl file.")],
     customers: Annotated[int, Option(help="How many cards pay.")] = 105,

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flagpost.clock import latest_event_time_us
 from flagpost.core.decision import decide
-from flagpost.core.features import DAY_US
 from flagpost.entry_point import entry_point
 from flagpost.errors import BadConfiguration
-from flagpost.events import TransactionDecoder
-from flagpost.field_mapping import load_mapping
+from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
+from flagpost.progress import progress_bar
 from flagpost.settings import Settings, load_settings
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
@@ -141,5 +141,6 @@ def explain_one(
 
 
 def _decode(log: Path, settings: Settings) -> DecodedLog:
-    latest_us = time.time_ns() // 1_000 + round(settings.max_future_days * DAY_US)
-    return decode_log(log, TransactionDecoder(load_mapping(settings.mapping)), latest_us)
+    decoder = TransactionDecoder(load_mapping(settings.mapping))
+    with progress_bar(f"Reading {log.name}") as on_progress:
+        return decode_log(log, decoder, latest_event_time_us(settings.max_future_days), on_progress)

@@ -1,7 +1,9 @@
 """A log file through the same pipeline that the worker runs, for training and evaluation."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +54,25 @@ class OfflineFeatures:
         return frame
 
 
-def decode_log(path: Path, decoder: TransactionDecoder, latest_event_time_us: int) -> DecodedLog:
-    """Read and decode a whole log.
+def decode_log(
+    path: Path,
+    decoder: TransactionDecoder,
+    latest_event_time_us: int,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> DecodedLog:
+    """Read and decode a whole log; `on_progress` is told how much of it is done, from 0 to 1.
 
     Raises:
         UnreadableInput: it is not a log.
     """
     decoded = DecodedLog([], LabelBook(), Counter())
     for batch in read_log(path):
-        decoded.labels.add(batch.labels)
-        transactions, bad = decoder.decode(batch.transactions, latest_event_time_us)
+        decoded.labels.add(compress(batch.values, batch.is_label))
+        messages = list(compress(batch.values, ~batch.is_label))
+        transactions, bad = decoder.decode(messages, latest_event_time_us)
         decoded.batches.append(transactions)
         decoded.dead.update(message.reason for message in bad)
+        on_progress(batch.fraction_done)
     return decoded
 
 

@@ -16,7 +16,9 @@ START = 20_000 * DAY
 
 def batch_of(rows: list[tuple[int, int, int, int]], balance_cents: int = UNKNOWN_BALANCE) -> Batch:
     users, times, cents, keys = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    return Batch(users, np.zeros_like(users), times, cents, np.full_like(users, balance_cents), keys)
+    return Batch(
+        users, np.zeros_like(users), times, cents, np.full_like(users, balance_cents), keys
+    )
 
 
 def feature(state: State, row: tuple[int, int, int, int], name: str, balance: int) -> float:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from fraud_model import FraudModel
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import ModelRefused
+from fraud_model import FraudModel
 
 Floats = NDArray[np.float64]
 
