@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import SplineTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer
 
 from flagpost.core.features import FEATURE_NAMES, FEATURES
 from flagpost.core.scorer import Floats, Scorer, tabulate
@@ -47,10 +47,16 @@ def spline_regression(matrix: Floats, names: tuple[str, ...], c: float) -> Pipel
     ])  # fmt: skip
 
 
-def _linear_spline(knots: Floats) -> SplineTransformer:
-    return SplineTransformer(
-        degree=1, knots=knots[:, None], extrapolation="constant", sparse_output=True
+def _linear_spline(knots: Floats) -> Pipeline:
+    """Build a spline that is constant beyond its outer knots.
+
+    `SplineTransformer` can do that by itself, but takes ten times as long over sparse output.
+    """
+    clip = FunctionTransformer(np.clip, kw_args={"a_min": knots[0], "a_max": knots[-1]})
+    spline = SplineTransformer(
+        degree=1, knots=knots[:, None], extrapolation="error", sparse_output=True
     )
+    return make_pipeline(clip, spline)
 
 
 def compile_regression(pipeline: Pipeline, matrix: Floats) -> Scorer:
@@ -63,8 +69,8 @@ def compile_regression(pipeline: Pipeline, matrix: Floats) -> Scorer:
     for name, spline, column in pipeline["splines"].transformers_:
         if name == "remainder":
             continue
-        places = np.asarray(spline.knots)[:, 0]
-        basis = spline.transform(spline.knots)
+        places = np.asarray(spline[-1].knots)[:, 0]
+        basis = spline.transform(spline[-1].knots)
         columns += column
         knots.append(places)
         values.append(basis @ coefficients[used : used + basis.shape[1]])
