@@ -35,7 +35,7 @@ def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
     division by zero gives infinity instead of raising.
     """
     previous = config.CACHE_DIR  # type: ignore[attr-defined]  # numba fills its config at import
-    config.CACHE_DIR = _cache_directory()
+    config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
     try:
         function: Callable[P, R] = njit(cache=True, nogil=True, error_model="numpy")(kernel)
     finally:

@@ -46,6 +46,8 @@ class Transactions:
 
     def take(self, keep: NDArray[np.bool_]) -> "Transactions":
         """Keep the rows where the (n,) mask is true."""
+        if keep.all():
+            return self
         wanted = keep.tolist()
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, column in columns.items():

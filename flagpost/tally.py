@@ -15,7 +15,7 @@ class Tally:
 
     def add(self, counts: Counts, began: float, ended: float) -> None:
         """Count a committed batch."""
-        self.counts = self.counts.plus(counts)
+        self.counts = self.counts + counts
         self.began = began if self.began is None else self.began
         self.ended = ended
 

@@ -137,7 +137,7 @@ class Worker:
             commit_ms=round(1e3 * (committed - scored), 2),
         )
 
-    def _bury(self, batch: ScoredBatch) -> None:
+    def _bury(self, batch: ScoredBatch[Chunk]) -> None:
         """Send the bad messages to the dead letters; returns when they are acknowledged."""
         self._dead_share.add(len(batch.bad), int(batch.message_starts[-1]))
         for message in batch.bad:

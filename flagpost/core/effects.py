@@ -1,8 +1,8 @@
 """Everything that one micro-batch does to the world, as plain data: the edge commits it at once."""
 
+import operator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
 from typing import Any, Self
 
 from flagpost.events import Partition
@@ -46,15 +46,18 @@ class Counts:
     n_duplicate: int = 0
     n_dead: int = 0
 
-    def plus(self, other: Self) -> Self:
-        """Add up."""
-        return type(self)(
-            self.n_in + other.n_in,
-            self.n_clean + other.n_clean,
-            self.n_flagged + other.n_flagged,
-            self.n_duplicate + other.n_duplicate,
-            self.n_dead + other.n_dead,
-        )
+    def __add__(self, other: Self) -> Self:
+        """Count both."""
+        return type(self)(*map(operator.add, self.numbers, other.numbers))
+
+    def __sub__(self, other: Self) -> Self:
+        """Count what came after `other`."""
+        return type(self)(*map(operator.sub, self.numbers, other.numbers))
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        """The counts in the order of their fields."""
+        return self.n_in, self.n_clean, self.n_flagged, self.n_duplicate, self.n_dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +100,4 @@ class Effects:
     @property
     def counts(self) -> Counts:
         """What became of all messages of the batch."""
-        return reduce(Counts.plus, (advance.counts for advance in self.advances), Counts())
+        return sum((advance.counts for advance in self.advances), Counts())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -39,8 +39,11 @@ class Messages(Protocol):
         """The offset of message `index`."""
 
 
+M = TypeVar("M", bound=Messages)
+
+
 @dataclass(frozen=True, slots=True)
-class ScoredBatch:
+class ScoredBatch(Generic[M]):
     """What was found in the messages of `chunks`, of which each partition has at most one.
 
     Messages count through all chunks, rows through the accepted transactions; both are in the
@@ -48,7 +51,7 @@ class ScoredBatch:
     and rows [row_starts[k], row_starts[k + 1]).
     """
 
-    chunks: Sequence[Messages]
+    chunks: Sequence[M]
     message_starts: Int64s  # (chunks + 1,)
     row_starts: Int64s  # (chunks + 1,)
     transactions: Transactions
@@ -67,12 +70,12 @@ class ScoredBatch:
 
 
 def score_micro_batch(
-    chunks: Sequence[Messages],
+    chunks: Sequence[M],
     decoder: TransactionDecoder,
     state: State,
     rules: ScoringRules,
     latest_event_time_us: int,
-) -> ScoredBatch:
+) -> ScoredBatch[M]:
     """Decode, observe, score and decide; only the state is changed, which must hold the partitions.
 
     A message whose event time lies after `latest_event_time_us` is bad.
@@ -90,7 +93,7 @@ def score_micro_batch(
 
 
 def effects_of(
-    batch: ScoredBatch, positions: Mapping[Partition, Position], rules: ScoringRules
+    batch: ScoredBatch[M], positions: Mapping[Partition, Position], rules: ScoringRules
 ) -> Effects:
     """Turn a scored batch into all that has to be committed, going on from the positions."""
     effects = Effects(advances=[], segments=[], flagged=_flagged(batch, rules))
@@ -104,7 +107,7 @@ def effects_of(
     return effects
 
 
-def _count(batch: ScoredBatch, n_in: int, rows: slice) -> Counts:
+def _count(batch: ScoredBatch[M], n_in: int, rows: slice) -> Counts:
     duplicate = batch.observed.is_duplicate[rows]
     n_duplicate = int(duplicate.sum())
     n_flagged = int((batch.decisions.is_flagged[rows] & ~duplicate).sum())
@@ -118,7 +121,7 @@ def _count(batch: ScoredBatch, n_in: int, rows: slice) -> Counts:
 
 
 def _segment(
-    batch: ScoredBatch, chunk: Messages, position: Position, rows: slice
+    batch: ScoredBatch[M], chunk: Messages, position: Position, rows: slice
 ) -> Segment | None:
     transactions, observed = batch.transactions, batch.observed
     accepted = ~observed.is_duplicate[rows]
@@ -147,7 +150,7 @@ def _segment(
 def _advance(
     chunk: Messages, position: Position, segment: Segment | None, counts: Counts
 ) -> Advance:
-    times = [position.event_time_us, segment and segment.max_event_time_us]
+    times = [position.event_time_us, segment.max_event_time_us if segment else None]
     return Advance(
         partition=chunk.partition,
         epoch=position.epoch,
@@ -158,7 +161,7 @@ def _advance(
     )
 
 
-def _flagged(batch: ScoredBatch, rules: ScoringRules) -> list[FlaggedTransaction]:
+def _flagged(batch: ScoredBatch[M], rules: ScoringRules) -> list[FlaggedTransaction]:
     rows = np.flatnonzero(batch.decisions.is_flagged & ~batch.observed.is_duplicate)
     reasons = explain(
         rules.scorer, batch.observed.features[rows], batch.decisions.breaks_balance_rule[rows]
@@ -170,7 +173,7 @@ def _flagged(batch: ScoredBatch, rules: ScoringRules) -> list[FlaggedTransaction
 
 
 def _flagged_row(
-    batch: ScoredBatch, rules: ScoringRules, row: int, reasons: list[Reason]
+    batch: ScoredBatch[M], rules: ScoringRules, row: int, reasons: list[Reason]
 ) -> FlaggedTransaction:
     transactions = batch.transactions
     chunk, index = batch.locate(int(transactions.message_index[row]))

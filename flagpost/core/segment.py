@@ -37,7 +37,7 @@ class Entries(NamedTuple):
 
     def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the chosen rows, in the same order."""
-        return type(self)(*(column[chosen] for column in self))
+        return self._make(column[chosen] for column in self)
 
 
 def pack(entries: Entries) -> bytes:
@@ -58,12 +58,11 @@ def unpack(packed: bytes) -> Entries:
     if header["magic"] != MAGIC:
         msg = f"not a journal segment of this version: it begins with {packed[:4]!r}"
         raise ValueError(msg)
-    columns, place = [], _HEADER.itemsize
-    for _ in Entries._fields:
-        column, place = _unpack_column(packed, place, int(header["n"]))
-        columns.append(column)
-    named = Entries(*columns)
-    return named._replace(amount_ratio=named.amount_ratio.view(np.float64))
+    columns, place = {}, _HEADER.itemsize
+    for name in Entries._fields:
+        columns[name], place = _unpack_column(packed, place, int(header["n"]))
+    ratio = columns.pop("amount_ratio").view(np.float64)
+    return Entries(**columns, amount_ratio=ratio)
 
 
 def _pack_column(column: Int64s) -> bytes:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,6 @@ class OfflineFeatures:
     """n transactions in file order; duplicates are left out, as the worker leaves them out."""
 
     transaction_id: list[str]
-    user_id: list[str]
     event_time_us: Int64s  # (n,)
     amount_cents: Int64s  # (n,)
     account_balance_cents: Int64s  # (n,)
@@ -90,13 +89,12 @@ def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFea
 
 def _joined(batches: list[Transactions], observed: list[Observed]) -> OfflineFeatures:
     kept = [~part.is_duplicate for part in observed]
-    pairs = list(zip(batches, kept, strict=True))
+    accepted = [batch.take(keep) for batch, keep in zip(batches, kept, strict=True)]
     return OfflineFeatures(
-        transaction_id=[b.transaction_id[i] for b, k in pairs for i in np.flatnonzero(k)],
-        user_id=[b.user_id[i] for b, k in pairs for i in np.flatnonzero(k)],
-        event_time_us=np.concatenate([b.event_time_us[k] for b, k in pairs]),
-        amount_cents=np.concatenate([b.amount_cents[k] for b, k in pairs]),
-        account_balance_cents=np.concatenate([b.account_balance_cents[k] for b, k in pairs]),
-        matrix=np.concatenate([o.features[k] for o, k in zip(observed, kept, strict=True)]),
+        transaction_id=list(chain.from_iterable(batch.transaction_id for batch in accepted)),
+        event_time_us=np.concatenate([batch.event_time_us for batch in accepted]),
+        amount_cents=np.concatenate([batch.amount_cents for batch in accepted]),
+        account_balance_cents=np.concatenate([batch.account_balance_cents for batch in accepted]),
+        matrix=np.concatenate([o.features[keep] for o, keep in zip(observed, kept, strict=True)]),
         n_duplicate=sum(int(part.is_duplicate.sum()) for part in observed),
     )

@@ -1,0 +1,71 @@
+"""The tables that a demo ends with."""
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from flagpost.core.decision import RiskLevel
+from flagpost.core.effects import Counts
+from flagpost.training.metrics import Bools
+
+N_SHOWN = 10
+COLOURS = {RiskLevel.HIGH: "red", RiskLevel.MEDIUM: "yellow", RiskLevel.LOW: "cyan"}
+COUNT_NAMES = ("read", "clean", "flagged", "duplicate", "dead")
+
+
+def flagged_table(found: pd.DataFrame, frauds: Bools) -> Table:
+    """Show the flagged transactions with the highest probability, and whether they were fraud.
+
+    Args:
+        found: rows of `scores.fraud_transactions`.
+        frauds: shape (rows,), what the labels say of each.
+    """
+    shown = found.assign(is_fraud=frauds).nlargest(N_SHOWN, "fraud_probability")
+    title = f"scores.fraud_transactions: the {len(shown)} riskiest of {len(found)}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in ("transaction", "user", "amount", "fraud", "risk", "label"):
+        numeric = name in {"amount", "fraud"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    table.add_column("reasons", overflow="fold")
+    for row in shown.to_dict("records"):
+        table.add_row(
+            row["transaction_id"], row["user_id"], f"{row['amount']:,.2f}",
+            f"{row['fraud_probability']:.1%}",
+            f"[{COLOURS[row['risk_level']]}]{row['risk_level']}",
+            "fraud" if row["is_fraud"] else "genuine",
+            "; ".join(reason["text"] for reason in row["reasons"]),
+        )  # fmt: skip
+    return table
+
+
+def counts_table(counts: Counts) -> Table:
+    """Show what became of the messages of this run."""
+    table = Table(*COUNT_NAMES, title="this run", title_justify="left", box=SIMPLE_HEAD)
+    table.add_row(*(f"{n:,}" for n in counts.numbers))
+    return table
+
+
+def quality_table(found: pd.DataFrame, frauds: Bools, n_frauds: int) -> Table:
+    """Compare what was flagged with the labels: precision and recall for each risk level.
+
+    Args:
+        found: rows of `scores.fraud_transactions`.
+        frauds: shape (rows,), what the labels say of each.
+        n_frauds: frauds in the log.
+    """
+    title = f"against the {n_frauds} frauds that the log's labels tell"
+    table = Table(
+        "risk", "flagged", "frauds", "precision", "recall",
+        title=title, title_justify="left", box=SIMPLE_HEAD,
+    )  # fmt: skip
+    for level in (RiskLevel.HIGH, RiskLevel.MEDIUM, RiskLevel.LOW):
+        chosen = (found["risk_level"] == level).to_numpy()
+        table.add_row(level, *_quality(int(chosen.sum()), int(frauds[chosen].sum()), n_frauds))
+    table.add_section()
+    table.add_row("all", *_quality(len(found), int(frauds.sum()), n_frauds))
+    return table
+
+
+def _quality(n_flagged: int, n_hits: int, n_frauds: int) -> tuple[str, str, str, str]:
+    precision, recall = n_hits / max(n_flagged, 1), n_hits / max(n_frauds, 1)
+    return f"{n_flagged:,}", f"{n_hits:,}", f"{precision:.1%}", f"{recall:.1%}"
