@@ -1,19 +1,20 @@
 """What a member holds: for each partition its position, its epoch and the state behind it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import structlog
 
 from flagpost.core.effects import Advance, Position
 from flagpost.core.features import DAY_US, RETENTION_US
+from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
 from flagpost.core.store import Store
 from flagpost.errors import OffsetLost
 from flagpost.events import Partition
 from flagpost.kafka.source import Source
 
-JOURNAL_RETENTION_US = 45 * DAY_US
-"""A week longer than any window reaches, for a member that starts behind."""
+JOURNAL_RETENTION_US = 400 * DAY_US
+"""For so long a transaction that is sent again is known to have been decided."""
 
 log = structlog.get_logger()
 
@@ -72,6 +73,11 @@ class Ownership:
         }
         for segment in self._store.load_segments(positions.keys(), since):
             self._state.fold(segment)
+
+    def recall(self, partition: Partition, first_us: int, last_us: int) -> Iterator[Entries]:
+        """Read what a partition has accepted between two event times, both included. Blocks."""
+        for segment in self._store.recall_segments(partition, first_us, last_us):
+            yield unpack(segment.columns)
 
     def advance(self, advances: Iterable[Advance]) -> None:
         """Note what was committed; once per event day, drop what no window reaches any more."""

@@ -36,8 +36,11 @@ def load_kernels(rules: ScoringRules) -> None:
     )
     chunk = _MadeUpMessages(Partition("warm-up", 0), [message, message])
     state = State()
-    batch = score_micro_batch([chunk], TransactionDecoder(), state, rules, 1)
-    effects = effects_of(batch, {chunk.partition: Position(1, 0, None)}, rules)
+    positions = {chunk.partition: Position(1, 0, None)}
+    batch = score_micro_batch(
+        [chunk], TransactionDecoder(), state, rules, positions, lambda *_: (), 1
+    )
+    effects = effects_of(batch, positions, rules)
     for segment in effects.segments:
         state.fold(segment)
     state.forget_idle(chunk.partition, 0)

@@ -120,7 +120,13 @@ class Worker:
     def _process(self, chunks: list[Chunk]) -> None:
         started = time.perf_counter()
         batch = score_micro_batch(
-            chunks, self._decoder, self._state, self._rules, self._latest_event_time_us()
+            chunks,
+            self._decoder,
+            self._state,
+            self._rules,
+            self._held.positions,
+            self._held.recall,
+            self._latest_event_time_us(),
         )
         effects = effects_of(batch, self._held.positions, self._rules)
         scored = time.perf_counter()

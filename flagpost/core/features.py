@@ -18,6 +18,7 @@ from flagpost.core.history import (
     Arena,
     Int64s,
     count_until,
+    forget_entries,
     holds,
     insert,
     latest_us,
@@ -124,6 +125,7 @@ class Batch(NamedTuple):
     amount_cents: Int64s
     account_balance_cents: Int64s
     transaction_key: Int64s
+    stream_time_us: Int64s  # the latest event time of the partition so far
 
 
 @compiled
@@ -139,16 +141,19 @@ def observe(
     """Fill the rows from `first` on and add each transaction to its customer's history.
 
     A row is made of what the history held before, plus the transaction itself. A duplicate (same
-    customer, time and transaction id) is marked, and its row left as it is. Returns how many
-    transactions are done: fewer than n when the arena has to grow before the next one.
+    customer, time and transaction id) is marked, and its row left as it is; so are rows that come
+    marked. Returns how many transactions are done: fewer than n when the arena has to grow before
+    the next one.
     """
     for row in range(first, batch.user_key.size):
+        if is_duplicate[row]:
+            continue
         time_us, key = batch.event_time_us[row], batch.transaction_key[row]
-        slot = slot_of(customers, batch.user_key[row])
-        if slot == ABSENT:
-            slot = open_slot(customers, batch.user_key[row], batch.owner[row])
-            if slot == NO_ROOM:
-                return row
+        slot = history_of(
+            customers, batch.user_key[row], batch.owner[row], batch.stream_time_us[row]
+        )
+        if slot == NO_ROOM:
+            return row
         entries, start, length = customers.entries, customers.starts[slot], customers.lengths[slot]
         horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
         index = count_until(entries, start, length, time_us)
@@ -163,15 +168,37 @@ def observe(
             entries, start, index, horizon_us, batch, population_mean_cents, row, matrix[row]
         )
         high = 1 if is_high[row] else 0
-        remember(customers, slot, index, time_us, key, batch.amount_cents[row], high)
+        remember(
+            customers, slot, index, batch.stream_time_us[row],
+            time_us, key, batch.amount_cents[row], high,
+        )  # fmt: skip
     return batch.user_key.size
 
 
 @compiled
+def history_of(customers: Arena, user_key: int, owner: int, stream_time_us: int) -> int:
+    """Return the slot of a customer who has a transaction at this stream time, or NO_ROOM.
+
+    A customer without one for the length of the retention begins anew. So it makes no difference
+    whether the history was dropped from memory meanwhile.
+    """
+    slot = slot_of(customers, user_key)
+    if slot == ABSENT:
+        slot = open_slot(customers, user_key, owner)
+        if slot == NO_ROOM:
+            return NO_ROOM
+    elif customers.touched_us[slot] <= stream_time_us - RETENTION_US:
+        forget_entries(customers, slot)
+    return slot
+
+
+@compiled
 def remember(
-    customers: Arena, slot: int, index: int, time_us: int, key: int, cents: int, high: int
-) -> None:
+    customers: Arena, slot: int, index: int, stream_time_us: int,
+    time_us: int, key: int, cents: int, high: int,
+) -> None:  # fmt: skip
     """Add a transaction to a history that has room for it; `high` is 1 for a high amount."""
+    customers.touched_us[slot] = stream_time_us
     habitual = 1 - high
     insert(customers, slot, index, time_us, key, (cents, habitual * cents, habitual))
 

@@ -49,6 +49,7 @@ class Arena(NamedTuple):
     starts: Int64s  # (slots,) first row of the run
     lengths: Int64s  # (slots,) entries; ABSENT marks a slot that is free
     run_sizes: Int64s  # (slots,) the run has 8 * 2**size rows
+    touched_us: Int64s  # (slots,) the partition's event time when the last entry came
     entries: Int64s  # (rows, 2 + sums)
     table: Int64s  # (a power of two >= 2 * slots,) slot, or ABSENT
     free_runs: Int64s  # (RUN_SIZES,)
@@ -64,6 +65,7 @@ def new_arena(sums: int, slots: int = 1024, rows: int = 16_384) -> Arena:
         starts=np.zeros(slots, np.int64),
         lengths=np.full(slots, ABSENT, np.int64),
         run_sizes=np.zeros(slots, np.int64),
+        touched_us=np.zeros(slots, np.int64),
         entries=np.empty((rows, SUMS + sums), np.int64),
         table=np.full(2 * slots, ABSENT, np.int64),
         free_runs=np.full(RUN_SIZES, ABSENT, np.int64),
@@ -83,6 +85,7 @@ def grown(arena: Arena) -> Arena:
         starts=_doubled(arena.starts),
         lengths=_doubled(arena.lengths),
         run_sizes=_doubled(arena.run_sizes),
+        touched_us=_doubled(arena.touched_us),
         table=_doubled(arena.table),
         free_slots=_doubled(arena.free_slots),
     )
@@ -142,11 +145,17 @@ def open_slot(arena: Arena, key: int, owner: int) -> int:
     arena.keys[slot] = key
     arena.owners[slot] = owner
     arena.starts[slot] = start
-    arena.lengths[slot] = 0
     arena.run_sizes[slot] = 0
-    arena.entries[start, SUMS:] = 0
+    forget_entries(arena, slot)
     _enter(arena, slot)
     return slot
+
+
+@compiled
+def forget_entries(arena: Arena, slot: int) -> None:
+    """Make a slot's history empty."""
+    arena.lengths[slot] = 0
+    arena.entries[arena.starts[slot], SUMS:] = 0
 
 
 @compiled
@@ -259,14 +268,10 @@ def forget_owner(arena: Arena, owner: int) -> None:
 
 @compiled
 def forget_idle(arena: Arena, owner: int, horizon_us: int) -> None:
-    """Drop every key of an owner that has no entry after the horizon."""
+    """Drop every key of an owner that got its last entry at or before the horizon."""
     for slot in range(arena.counters[SLOTS_USED]):
-        length = arena.lengths[slot]
-        if (
-            length > 0
-            and arena.owners[slot] == owner
-            and arena.entries[arena.starts[slot] + length - 1, TIME] <= horizon_us
-        ):
+        is_open = arena.lengths[slot] != ABSENT and arena.owners[slot] == owner
+        if is_open and arena.touched_us[slot] <= horizon_us:
             _close_slot(arena, slot)
     index_slots(arena)
 

@@ -12,7 +12,13 @@ from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, 
 from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
 from flagpost.core.history import Int64s
 from flagpost.core.observed import Observed
-from flagpost.core.pipeline import ScoringRules, decide_transactions, observe_transactions
+from flagpost.core.pipeline import (
+    Run,
+    ScoringRules,
+    decide_transactions,
+    observe_transactions,
+)
+from flagpost.core.redelivery import Recall
 from flagpost.core.segment import Entries, pack
 from flagpost.core.state import State
 from flagpost.events import BadMessage, Partition, TransactionDecoder, Transactions
@@ -74,20 +80,24 @@ def score_micro_batch(
     decoder: TransactionDecoder,
     state: State,
     rules: ScoringRules,
+    positions: Mapping[Partition, Position],
+    recall: Recall,
     latest_event_time_us: int,
 ) -> ScoredBatch[M]:
-    """Decode, observe, score and decide; only the state is changed, which must hold the partitions.
+    """Decode, observe, score and decide, going on from the positions.
 
-    A message whose event time lies after `latest_event_time_us` is bad.
+    Only the state is changed, which must hold the partitions. A message whose event time lies
+    after `latest_event_time_us` is bad; `recall` reads the journal.
     """
     values = [value for chunk in chunks for value in chunk.values]
     message_starts = np.cumsum([0, *(len(chunk.values) for chunk in chunks)])
     transactions, bad = decoder.decode(values, latest_event_time_us)
     row_starts = np.searchsorted(transactions.message_index, message_starts)
-    owners = np.array([state.owner_of(chunk.partition) for chunk in chunks], np.int64)
-    observed = observe_transactions(
-        transactions, np.repeat(owners, np.diff(row_starts)), state, rules.population_mean_cents
-    )
+    runs = [
+        Run(chunk.partition, slice(start, end), positions[chunk.partition].event_time_us)
+        for chunk, start, end in zip(chunks, row_starts[:-1], row_starts[1:], strict=True)
+    ]
+    observed = observe_transactions(transactions, runs, state, recall, rules.population_mean_cents)
     decisions = decide_transactions(transactions, observed, rules)
     return ScoredBatch(chunks, message_starts, row_starts, transactions, observed, decisions, bad)
 

@@ -1,14 +1,18 @@
 """Columns and state in, decisions out: the one path of training, evaluation, worker and API."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from flagpost.core.decision import Decisions, decide
 from flagpost.core.features import Batch
-from flagpost.core.history import Int64s
 from flagpost.core.observed import Observed
+from flagpost.core.redelivery import Identities, Recall, find_redelivered
 from flagpost.core.scorer import Scorer
 from flagpost.core.state import State
-from flagpost.events import Transactions
+from flagpost.core.stream_time import running_maximum
+from flagpost.events import Partition, Transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +25,48 @@ class ScoringRules:
     model_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive rows of one partition, in offset order.
+
+    `reached_us` is the latest event time that the partition has accepted before them.
+    """
+
+    partition: Partition
+    rows: slice
+    reached_us: int | None
+
+
 def observe_transactions(
-    transactions: Transactions, owner: Int64s, state: State, population_mean_cents: float
+    transactions: Transactions,
+    runs: Sequence[Run],
+    state: State,
+    recall: Recall,
+    population_mean_cents: float,
 ) -> Observed:
     """Compute the features of n transactions, in order, and add them to the state.
 
     Args:
         transactions: n accepted messages.
-        owner: shape (n,), the number of each one's partition by `State.owner_of`.
+        runs: the rows of each partition; together all of them, in order.
         state: is changed.
+        recall: reads the journal; asked about transactions that memory is too short for.
         population_mean_cents: the prior of a customer without habits.
     """
+    n = transactions.user_key.size
+    owner, stream_time_us = np.empty(n, np.int64), np.empty(n, np.int64)
+    is_redelivered = np.empty(n, np.bool_)
+    for run in runs:
+        arrived = Identities(
+            transactions.user_key[run.rows],
+            transactions.event_time_us[run.rows],
+            transactions.transaction_key[run.rows],
+        )
+        owner[run.rows] = state.owner_of(run.partition)
+        stream_time_us[run.rows] = running_maximum(arrived.event_time_us, run.reached_us)
+        is_redelivered[run.rows] = find_redelivered(
+            run.partition, arrived, stream_time_us[run.rows], recall
+        )
     batch = Batch(
         user_key=transactions.user_key,
         owner=owner,
@@ -39,8 +74,9 @@ def observe_transactions(
         amount_cents=transactions.amount_cents,
         account_balance_cents=transactions.account_balance_cents,
         transaction_key=transactions.transaction_key,
+        stream_time_us=stream_time_us,
     )
-    return state.observe(batch, population_mean_cents)
+    return state.observe(batch, population_mean_cents, is_redelivered)
 
 
 def decide_transactions(

@@ -6,7 +6,7 @@ An integer column is stored as (value - offset) / scale in the fewest bytes that
 whole seconds need four bytes, not eight. About 40 bytes a transaction, most of them hashes.
 """
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,10 @@ class Entries(NamedTuple):
     high_count_14d: Int64s
     is_high: Int64s  # 0 or 1
 
-    def where(self, chosen: NDArray[np.bool_]) -> Self:
+    def where(self, chosen: NDArray[np.bool_]) -> "Entries":
         """Return the chosen rows, in the same order."""
-        return self._make(column[chosen] for column in self)
+        columns: Any = (column[chosen] for column in self)
+        return Entries(*columns)
 
 
 def pack(entries: Entries) -> bytes:

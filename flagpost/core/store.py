@@ -29,9 +29,16 @@ class Store(Protocol):
     ) -> Iterator[Segment]:
         """Stream the journal, partition by partition, each in offset order.
 
-        Leaves out segments whose transactions are all before the partition's time (microseconds
-        since 1970); a partition without one is read from its beginning.
+        A partition is read from the first segment that reaches its time (microseconds since 1970):
+        from the offset where the stream came to that time. Without a time it is read from its
+        beginning.
         """
+        ...
+
+    def recall_segments(
+        self, partition: Partition, first_us: int, last_us: int
+    ) -> Iterator[Segment]:
+        """Stream the segments of a partition with event times between two, both included."""
         ...
 
     def commit(self, effects: Effects) -> None:
@@ -55,5 +62,5 @@ class Store(Protocol):
         ...
 
     def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
-        """Delete segments whose transactions are all before that time; return how many."""
+        """Delete the segments before the first one that reaches that time; return how many."""
         ...

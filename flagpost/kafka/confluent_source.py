@@ -30,7 +30,7 @@ from flagpost.kafka.source import Chunk, Headers, Poll, Record
 from flagpost.kafka.topic_watch import TopicWatch, missing
 
 _NO_TIMESTAMP = 0
-_CONSUMER_CONFIG = {
+CONSUMER_CONFIG = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # Every position is sought; where that is impossible the poll raises instead of skipping.
@@ -109,7 +109,7 @@ class ConfluentSource:
         self._started: dict[Partition, int] = {}
         self._consumer = Consumer(
             {
-                **_CONSUMER_CONFIG,
+                **CONSUMER_CONFIG,
                 "bootstrap.servers": bootstrap,
                 "group.id": group_id,
                 "error_cb": self._note_refusal,

@@ -32,7 +32,7 @@ PARTITION_FETCH_BYTES = 1 << 20
 """One fetch is about 5,000 messages of a partition and at most 40,000 in all: enough to keep the
 broker from being asked often, and little enough to unpack in a fifth of a second."""
 
-_CONSUMER_CONFIG = {
+CONSUMER_CONFIG = {
     "enable_auto_commit": False,
     # Every position is sought; where that is impossible the poll raises instead of skipping.
     "auto_offset_reset": "none",
@@ -106,7 +106,7 @@ class KafkaPythonSource:
                 kafka_client=self._keep_client,
                 # It remembers what this member owns: no two members may share it.
                 partition_assignment_strategy=[CooperativeStickyAssignor()],
-                **_CONSUMER_CONFIG,
+                **CONSUMER_CONFIG,
             )
         except KafkaError as error:
             self._client.close()

@@ -1,8 +1,10 @@
 """The journal: what the histories are rebuilt from, exactly as old as the positions."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, text
+from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
 from flagpost.events import Partition
@@ -15,7 +17,7 @@ _SEGMENTS_PER_FETCH = 32
 
 _GROUP = bindparam("own_group", type_=JournalSegment.group.type)
 
-_LOAD = (
+_OF_PARTITION = (
     select(
         JournalSegment.start_offset,
         JournalSegment.end_offset,
@@ -27,9 +29,23 @@ _LOAD = (
         JournalSegment.topic == bindparam("own_topic"),
         JournalSegment.partition == bindparam("own_partition"),
         JournalSegment.group == _GROUP,
-        JournalSegment.max_ts >= bindparam("since"),
     )
     .order_by(JournalSegment.start_offset)
+)
+_reaching = aliased(JournalSegment, name="reaching")
+_LOAD = _OF_PARTITION.where(
+    JournalSegment.start_offset
+    >= select(func.min(_reaching.start_offset))
+    .where(
+        _reaching.topic == bindparam("own_topic"),
+        _reaching.partition == bindparam("own_partition"),
+        _reaching.group == _GROUP,
+        _reaching.max_ts >= bindparam("since"),
+    )
+    .scalar_subquery()
+)
+_RECALL = _OF_PARTITION.where(
+    JournalSegment.max_ts >= bindparam("first"), JournalSegment.min_ts <= bindparam("last")
 )
 
 _old = recordset("old", JournalSegment.topic, JournalSegment.partition, JournalSegment.max_ts)
@@ -37,7 +53,13 @@ _FORGET = delete(JournalSegment).where(
     JournalSegment.topic == _old.c.topic,
     JournalSegment.partition == _old.c.partition,
     JournalSegment.group == _GROUP,
-    JournalSegment.max_ts < _old.c.max_ts,
+    ~exists().where(
+        _reaching.topic == _old.c.topic,
+        _reaching.partition == _old.c.partition,
+        _reaching.group == _GROUP,
+        _reaching.start_offset <= JournalSegment.start_offset,
+        _reaching.max_ts >= _old.c.max_ts,
+    ),
 )
 
 # A reader holds no row locks, and its caller may compile kernels before it asks for more.
@@ -56,25 +78,47 @@ def load(
     partitions: Collection[Partition],
     since_event_time_us: Mapping[Partition, int],
 ) -> Iterator[Segment]:
-    """Stream segments in offset order, partition by partition, some at a time in memory."""
-    connection.execute(_ALLOW_PAUSES)
+    """Stream segments in offset order, partition by partition, some at a time in memory.
+
+    Each partition from its first segment that reaches the given time.
+    """
     for partition in partitions:
-        asked = {
-            "own_topic": partition.topic,
-            "own_partition": partition.number,
-            "own_group": group,
-            "since": to_datetime(since_event_time_us.get(partition, 0)),
-        }
-        streamed = {"yield_per": _SEGMENTS_PER_FETCH}
-        with connection.execute(_LOAD, asked, execution_options=streamed) as rows:
-            for start, end, min_ts, max_ts, columns in rows:
-                yield Segment(partition, start, end, to_us(min_ts), to_us(max_ts), bytes(columns))
+        since = {"since": to_datetime(since_event_time_us.get(partition, 0))}
+        yield from _stream(connection, _LOAD, group, partition, since)
+
+
+def recall(
+    connection: Connection, group: str, partition: Partition, first_us: int, last_us: int
+) -> Iterator[Segment]:
+    """Stream the segments that overlap a span of event time, some at a time in memory."""
+    span = {"first": to_datetime(first_us), "last": to_datetime(last_us)}
+    yield from _stream(connection, _RECALL, group, partition, span)
+
+
+def _stream(
+    connection: Connection,
+    query: Select[int, int, datetime, datetime, bytes],
+    group: str,
+    partition: Partition,
+    times: Mapping[str, datetime],
+) -> Iterator[Segment]:
+    connection.execute(_ALLOW_PAUSES)
+    asked = {
+        "own_topic": partition.topic,
+        "own_partition": partition.number,
+        "own_group": group,
+        **times,
+    }
+    streamed = {"yield_per": _SEGMENTS_PER_FETCH}
+    with connection.execute(query, asked, execution_options=streamed) as rows:
+        for start, end, min_ts, max_ts, columns in rows:
+            yield Segment(partition, start, end, to_us(min_ts), to_us(max_ts), bytes(columns))
 
 
 def forget(
     connection: Connection, group: str, before_event_time_us: Mapping[Partition, int]
 ) -> int:
-    """Delete the segments that end before their partition's time; return how many."""
+    """Delete the segments before the first that reaches its partition's time; return how many."""
     old = [
         {"topic": topic, "partition": number, "max_ts": to_datetime(time_us)}
         for (topic, number), time_us in before_event_time_us.items()

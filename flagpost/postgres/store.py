@@ -36,6 +36,13 @@ class PostgresStore:
         with self._transaction() as connection:
             yield from journal.load(connection, self._group, partitions, since_event_time_us)
 
+    def recall_segments(
+        self, partition: Partition, first_us: int, last_us: int
+    ) -> Iterator[Segment]:
+        """Stream what overlaps a span of event time; holds a connection until it is exhausted."""
+        with self._transaction() as connection:
+            yield from journal.recall(connection, self._group, partition, first_us, last_us)
+
     def commit(self, effects: Effects) -> None:
         """Write all effects in one transaction, the fence first: a zombie does no further work."""
         with self._transaction() as connection:
@@ -56,7 +63,7 @@ class PostgresStore:
             return positions.read_totals(connection, self._group, topic)
 
     def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
-        """Delete segments that end before their partition's time; return how many."""
+        """Delete segments before the first that reaches the partition's time; return how many."""
         with self._transaction() as connection:
             return journal.forget(connection, self._group, before_event_time_us)
 

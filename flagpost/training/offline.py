@@ -1,7 +1,7 @@
 """A log file through the same pipeline that the worker runs, for training and evaluation."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, compress
 from pathlib import Path
@@ -11,13 +11,15 @@ import pandas as pd
 
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.history import Int64s
-from flagpost.core.observed import Observed
-from flagpost.core.pipeline import observe_transactions
+from flagpost.core.pipeline import Run, observe_transactions
 from flagpost.core.scorer import Floats
 from flagpost.core.state import State
-from flagpost.events import Reason, TransactionDecoder, Transactions
+from flagpost.events import Partition, Reason, TransactionDecoder, Transactions
 from flagpost.logs import read_log
 from flagpost.training.labels import LabelBook
+
+LOG = Partition("log", 0)
+"""A log counts as a stream of one partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +78,36 @@ def decode_log(
 
 
 def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFeatures:
-    """Compute the features of every transaction from what the log held before it."""
-    state = State()
-    observed = [
-        observe_transactions(
-            batch, np.zeros(batch.user_key.size, np.int64), state, population_mean_cents
-        )
-        for batch in decoded.batches
-    ]
-    return _joined(decoded.batches, observed)
+    """Compute the features of every transaction from what the log held before it.
+
+    The log is a stream of one partition, and what it has accepted so far is its journal.
+    """
+    state, accepted, matrices = State(), list[Transactions](), list[Floats]()
+    reached_us: int | None = None
+
+    def recall(_: Partition, first_us: int, last_us: int) -> Iterator[Transactions]:
+        for batch in accepted:
+            times = batch.event_time_us
+            if times.size and times.max() >= first_us and times.min() <= last_us:
+                yield batch
+
+    for batch in decoded.batches:
+        run = Run(LOG, slice(0, batch.event_time_us.size), reached_us)
+        observed = observe_transactions(batch, [run], state, recall, population_mean_cents)
+        keep = ~observed.is_duplicate
+        accepted.append(batch.take(keep))
+        matrices.append(observed.features[keep])
+        reached_us = max(int(batch.event_time_us.max(initial=0)), reached_us or 0)
+    return _joined(accepted, matrices, sum(batch.user_key.size for batch in decoded.batches))
 
 
-def _joined(batches: list[Transactions], observed: list[Observed]) -> OfflineFeatures:
-    kept = [~part.is_duplicate for part in observed]
-    accepted = [batch.take(keep) for batch, keep in zip(batches, kept, strict=True)]
+def _joined(accepted: list[Transactions], matrices: list[Floats], n_read: int) -> OfflineFeatures:
+    matrix = np.concatenate(matrices) if matrices else np.empty((0, len(FEATURE_NAMES)))
     return OfflineFeatures(
         transaction_id=list(chain.from_iterable(batch.transaction_id for batch in accepted)),
         event_time_us=np.concatenate([batch.event_time_us for batch in accepted]),
         amount_cents=np.concatenate([batch.amount_cents for batch in accepted]),
         account_balance_cents=np.concatenate([batch.account_balance_cents for batch in accepted]),
-        matrix=np.concatenate([o.features[keep] for o, keep in zip(observed, kept, strict=True)]),
-        n_duplicate=sum(int(part.is_duplicate.sum()) for part in observed),
+        matrix=matrix,
+        n_duplicate=n_read - matrix.shape[0],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import TypeVar
 
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Position, Segment
@@ -43,10 +44,18 @@ class MemoryStore:
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
     ) -> Iterator[Segment]:
         for partition in partitions:
-            since = since_event_time_us.get(partition, 0)
-            for segment in self._database.segments.get((self._group, partition), []):
-                if segment.max_event_time_us >= since:
-                    yield segment
+            yield from self._reaching(partition, since_event_time_us.get(partition, 0))
+
+    def _reaching(self, partition: Partition, time_us: int) -> Iterator[Segment]:
+        segments = self._database.segments.get((self._group, partition), [])
+        return dropwhile(lambda segment: segment.max_event_time_us < time_us, segments)
+
+    def recall_segments(
+        self, partition: Partition, first_us: int, last_us: int
+    ) -> Iterator[Segment]:
+        for segment in self._database.segments.get((self._group, partition), []):
+            if segment.max_event_time_us >= first_us and segment.min_event_time_us <= last_us:
+                yield segment
 
     def commit(self, effects: Effects) -> None:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
@@ -68,7 +77,7 @@ class MemoryStore:
         times = self._database.positions[key].event_time_us, step.event_time_us
         latest = max((time for time in times if time is not None), default=None)
         self._database.positions[key] = Position(step.epoch, step.next_offset, latest)
-        self._database.totals[key] = self._database.totals[key].plus(step.counts)
+        self._database.totals[key] = self._database.totals[key] + step.counts
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         return self._of_topic(self._database.positions, topic)
@@ -87,6 +96,6 @@ class MemoryStore:
 
     def _forget(self, partition: Partition, before_us: int) -> int:
         segments = self._database.segments.get((self._group, partition), [])
-        kept = [segment for segment in segments if segment.max_event_time_us >= before_us]
+        kept = list(self._reaching(partition, before_us))
         self._database.segments[self._group, partition] = kept
         return len(segments) - len(kept)

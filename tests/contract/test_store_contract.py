@@ -180,6 +180,28 @@ def test_segments_older_than_asked_for_are_left_out(store: Store) -> None:
     assert list(store.load_segments([A, B], {A: NOON_US + 1})) == [young, other]
 
 
+def test_a_load_goes_on_from_the_first_segment_that_reaches_the_time(store: Store) -> None:
+    store.acquire({A: 0})
+    segments = [segment(A, 0, 2, NOON_US), segment(A, 2, 4, NOON_US + 9), segment(A, 4, 6, NOON_US)]
+    store.commit(Effects([step(A, 1, 0, 6)], segments))
+
+    assert list(store.load_segments([A], {A: NOON_US + 9})) == segments[1:]
+    assert list(store.load_segments([A], {A: NOON_US + 10})) == []
+    assert store.forget_segments({A: NOON_US + 9}) == 1
+    assert list(store.load_segments([A], {})) == segments[1:]
+
+
+def test_what_was_accepted_in_a_span_of_event_time_can_be_recalled(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    early, late = segment(A, 0, 5, NOON_US), segment(A, 5, 9, NOON_US + 2 * HOUR_US)
+    other = segment(B, 0, 5, NOON_US)
+    store.commit(Effects([step(A, 1, 0, 9), step(B, 1, 0, 5)], [early, late, other]))
+
+    assert list(store.recall_segments(A, NOON_US, NOON_US)) == [early]
+    assert list(store.recall_segments(A, NOON_US, NOON_US + HOUR_US)) == [early, late]
+    assert list(store.recall_segments(A, NOON_US + 1, NOON_US + HOUR_US - 1)) == []
+
+
 def test_a_load_can_be_left_half_way(store: Store) -> None:
     store.acquire({A: 0})
     store.commit(Effects([step(A, 1, 0, 2)], [segment(A, 0, 1), segment(A, 1, 2)]))

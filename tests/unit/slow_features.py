@@ -9,6 +9,7 @@ HOUR = 3_600_000_000
 @dataclass
 class SlowCustomer:
     past: list[tuple[int, int, bool, int]] = field(default_factory=list)  # time, cents, high, key
+    touched: int = 0
 
 
 def slow_features(

@@ -1,4 +1,6 @@
+from collections import defaultdict
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -6,23 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagpost.core.features import FEATURE_NAMES, Batch
+from flagpost.core.observed import Observed
 from flagpost.core.state import State
+from flagpost.core.stream_time import running_maximum
 from flagpost.events import UNKNOWN_BALANCE
-from tests.unit.slow_features import DAY, HOUR, slow_features
+from tests.unit.slow_features import DAY, HOUR, SlowCustomer, slow_features
 
 MEAN_CENTS = 5_000.0
 START = 20_000 * DAY
 
 
-def batch_of(rows: list[tuple[int, int, int, int]], balance_cents: int = UNKNOWN_BALANCE) -> Batch:
+Row = tuple[int, int, int, int]
+
+
+def observe(
+    state: State, rows: list[Row], balance_cents: int = UNKNOWN_BALANCE, reached_us: int = 0
+) -> Observed:
     users, times, cents, keys = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    return Batch(
-        users, np.zeros_like(users), times, cents, np.full_like(users, balance_cents), keys
-    )
+    balances = np.full_like(users, balance_cents)
+    stream_time = running_maximum(times, reached_us)
+    batch = Batch(users, np.zeros_like(users), times, cents, balances, keys, stream_time)
+    return state.observe(batch, MEAN_CENTS, np.zeros(users.size, np.bool_))
 
 
-def feature(state: State, row: tuple[int, int, int, int], name: str, balance: int) -> float:
-    observed = state.observe(batch_of([row], balance), MEAN_CENTS)
+def feature(state: State, row: Row, name: str, balance: int) -> float:
+    observed = observe(state, [row], balance)
     return float(observed.features[0, FEATURE_NAMES.index(name)])
 
 
@@ -43,31 +53,35 @@ rows = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(rows, st.integers(1, 20))
 def test_windows_equal_a_plain_reference_for_late_and_duplicate_events_in_any_batches(
-    drawn: list[tuple[int, int, int, int]], batch_rows: int
+    drawn: list[Row], batch_rows: int
 ) -> None:
     time_us, events = START, []
     for user, step, cents, key in drawn:
         time_us = max(time_us + step, START)
         events.append((user, time_us, cents, key))
+    reached = list(accumulate((at for _, at, _, _ in events), max))
     state = State()
     observed = [
-        state.observe(batch_of(events[first : first + batch_rows]), MEAN_CENTS)
+        observe(state, events[first : first + batch_rows], reached_us=reached[first])
         for first in range(0, len(events), batch_rows)
     ]
     matrix = np.concatenate([part.features for part in observed])
     duplicate = np.concatenate([part.is_duplicate for part in observed])
-    pasts: dict[int, list[tuple[int, int, bool, int]]] = {}
+    customers: dict[int, SlowCustomer] = defaultdict(SlowCustomer)
     for row, (user, at, cents, key) in enumerate(events):
-        past = pasts.setdefault(user, [])
-        horizon = max([at, *(p[0] for p in past)]) - 38 * DAY
-        known = at > horizon and (at, key) in {(p[0], p[3]) for p in past}
+        customer = customers[user]
+        if customer.touched <= reached[row] - 38 * DAY:
+            customer.past.clear()
+        horizon = max([at, *(p[0] for p in customer.past)]) - 38 * DAY
+        known = at > horizon and (at, key) in {(p[0], p[3]) for p in customer.past}
         assert duplicate[row] == known
         if known:
             continue
-        expected, high = slow_features(past, at, cents, MEAN_CENTS)
+        expected, high = slow_features(customer.past, at, cents, MEAN_CENTS)
         for name, value in expected.items():
             assert matrix[row, FEATURE_NAMES.index(name)] == value, name
-        past.append((at, cents, high, key))
+        customer.past.append((at, cents, high, key))
+        customer.touched = reached[row]
 
 
 def test_a_customer_with_many_transactions_and_many_customers_outgrow_the_first_arena() -> None:
@@ -77,7 +91,7 @@ def test_a_customer_with_many_transactions_and_many_customers_outgrow_the_first_
     times = START + np.arange(n) * 1_000_000
     state = State()
     rows = list(zip(users, times, [100] * n, range(n), strict=True))
-    matrix = state.observe(batch_of(rows), MEAN_CENTS).features
+    matrix = observe(state, rows).features
     counts = matrix[:, FEATURE_NAMES.index("customer_tx_count_24h")]
     mine = users == 7
     assert np.array_equal(counts[mine], np.arange(1, mine.sum() + 1))
@@ -91,7 +105,7 @@ def test_memory_is_bounded_when_time_goes_on() -> None:
     for year in range(6):
         times = START + (np.arange(n) + year * n) * (365 * DAY // n)
         rows = list(zip(np.arange(n) % 50, times, [100] * n, range(n), strict=True))
-        state.observe(batch_of(rows), MEAN_CENTS)
+        observe(state, rows)
         sizes.append(state.n_bytes)
     assert sizes[-1] == sizes[1]
 

@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 
 from flagpost.core.effects import Segment
 from flagpost.core.features import Batch
+from flagpost.core.observed import Observed
 from flagpost.core.segment import Entries, pack, unpack
 from flagpost.core.state import State
+from flagpost.core.stream_time import running_maximum
 from flagpost.events import UNKNOWN_BALANCE, Partition
 
 DAY = 86_400_000_000
@@ -46,7 +48,12 @@ def live_batch(rng: np.random.Generator, n: int, start: int) -> Batch:
     return Batch(
         rng.integers(1, 30, n), np.zeros(n, np.int64), times.astype(np.int64),
         rng.integers(0, 30_000, n), np.full(n, UNKNOWN_BALANCE), rng.integers(0, 50, n),
+        running_maximum(times.astype(np.int64), start),
     )  # fmt: skip
+
+
+def observe(state: State, batch: Batch, mean_cents: float = 1.0) -> Observed:
+    return state.observe(batch, mean_cents, np.zeros(batch.user_key.size, np.bool_))
 
 
 def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them() -> None:
@@ -54,7 +61,7 @@ def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them()
     folded, mean = State(), 5_000.0
     for step in range(12):
         batch = live_batch(rng, 200, (20_000 + 5 * step) * DAY)
-        observed = lived.observe(batch, mean)
+        observed = observe(lived, batch, mean)
         kept = ~observed.is_duplicate
         entries = Entries(
             batch.user_key, batch.user_key, batch.event_time_us, batch.amount_cents,
@@ -64,7 +71,7 @@ def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them()
         if step >= 4:  # 40 days are enough
             folded.fold(Segment(partition, step, step + 1, 0, 0, pack(entries)))
     last = live_batch(rng, 500, 20_060 * DAY)
-    expected, got = lived.observe(last, mean), folded.observe(last, mean)
+    expected, got = observe(lived, last, mean), observe(folded, last, mean)
     for before, after in zip(expected, got, strict=True):
         assert np.array_equal(before, after)
 
@@ -76,11 +83,11 @@ def test_forgetting_a_partition_leaves_the_others() -> None:
     assert (both.owner_of(mine), both.owner_of(yours)) == (0, 1)
     first, second = live_batch(rng, 300, 20_000 * DAY), live_batch(rng, 300, 20_000 * DAY)
     second = second._replace(user_key=second.user_key + 1_000, owner=second.owner + 1)
-    both.observe(first, 1.0)
-    both.observe(second, 1.0)
-    alone.observe(second, 1.0)
+    observe(both, first)
+    observe(both, second)
+    observe(alone, second)
     both.forget(mine)
-    assert not both.observe(first, 1.0).is_duplicate.all()
+    assert not observe(both, first).is_duplicate.all()
     again = live_batch(rng, 100, 20_003 * DAY)
     again = again._replace(user_key=again.user_key + 1_000, owner=again.owner + 1)
-    assert np.array_equal(both.observe(again, 1.0).features, alone.observe(again, 1.0).features)
+    assert np.array_equal(observe(both, again).features, observe(alone, again).features)

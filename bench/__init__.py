@@ -1,0 +1,1 @@
+"""`make bench`: what the client can do alone, what the whole pipeline does, and their ratio."""

@@ -1,0 +1,54 @@
+"""Running a program and weighing it."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process printed and what it took, from its start to its end.
+
+    `peak_memory_bytes` is the largest resident set. The system begins to count at that of the
+    process which starts it, so the benchmark keeps small itself.
+    """
+
+    stdout: str
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def run_measured(command: list[str], environment: Mapping[str, str], folder: Path) -> Usage:
+    """Run a program in a folder to its end. Blocks.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; the end of what it said is a note.
+    """
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        began = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+            command, env=environment, cwd=folder, stdout=stdout, stderr=stderr
+        )
+        _, status, taken = os.wait4(process.pid, 0)
+        wall_seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            error = subprocess.CalledProcessError(process.returncode, command)
+            error.add_note(_contents(stderr)[-2000:])
+            raise error
+        return Usage(
+            stdout=_contents(stdout),
+            wall_seconds=wall_seconds,
+            cpu_seconds=taken.ru_utime + taken.ru_stime,
+            peak_memory_bytes=taken.ru_maxrss * 1024,
+        )
+
+
+def _contents(file: "tempfile._TemporaryFileWrapper[str]") -> str:
+    file.seek(0)
+    return file.read()
