@@ -3,16 +3,15 @@
 Run it once or many times: members with the same FLAGPOST_GROUP share the topic's partitions.
 """
 
-import sys
 from typing import Annotated
 
-import structlog
 import typer
 
 from flagpost.entry_point import entry_point
 from flagpost.scoring import open_worker
 from flagpost.settings import load_settings
 from flagpost.stop_signals import stop_on_signals
+from flagpost.structured_log import configure_log
 from flagpost.warm_up import calm_garbage_collector
 
 
@@ -29,7 +28,7 @@ def main(
 
     Example: python consumer_transform.py --until-caught-up
     """
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configure_log()
     with stop_on_signals() as stop, open_worker(load_settings(), stop) as worker:
         calm_garbage_collector()
         worker.run(until_caught_up=until_caught_up)

@@ -8,7 +8,8 @@ from flagpost.core.decision import RiskLevel
 from flagpost.core.effects import Counts
 from flagpost.training.metrics import Bools
 
-N_SHOWN = 10
+N_SHOWN = 8
+N_REASONS = 2
 COLOURS = {RiskLevel.HIGH: "red", RiskLevel.MEDIUM: "yellow", RiskLevel.LOW: "cyan"}
 COUNT_NAMES = ("read", "clean", "flagged", "duplicate", "dead")
 
@@ -33,7 +34,7 @@ def flagged_table(found: pd.DataFrame, frauds: Bools) -> Table:
             f"{row['fraud_probability']:.1%}",
             f"[{COLOURS[row['risk_level']]}]{row['risk_level']}",
             "fraud" if row["is_fraud"] else "genuine",
-            "; ".join(reason["text"] for reason in row["reasons"]),
+            "; ".join(reason["text"] for reason in row["reasons"][:N_REASONS]),
         )  # fmt: skip
     return table
 

@@ -34,7 +34,7 @@ def parse_times(timestamps: Sequence[Timestamp]) -> NDArray[np.int64]:
     for parse_batch in _BATCH_FORMS:
         with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
             parse_batch(timestamps[:1])  # Arrow takes its time to fail on a whole batch
-            return parse_batch(timestamps)
+            return np.array(parse_batch(timestamps))  # Arrow's are read-only, and kernels care
     return np.array([parse_time(timestamp) for timestamp in timestamps], np.int64)
 
 

@@ -100,7 +100,7 @@ FEATURES = (
     Feature("customer_high_count_14d", "count", _HIGH,
             "{:.0f} unusually high amounts of this customer in 14 days before"),
     Feature("ratio_if_recent_high", "ratio, at most 4", _HIGH,
-            "amount is {:.1f} times the habit, soon after an unusually high one"),
+            "unusually high amounts came shortly before this one, {:.1f} times the habit"),
     Feature("amount_to_balance", "share, at most 10", _AMOUNT,
             "amount is {:.0%} of the account balance"),
 )  # fmt: skip
