@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench up down lock clean
+.PHONY: demo test lint bench up down lock help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets

@@ -30,7 +30,7 @@ console = Console()
 
 
 def demo(
-    log: Annotated[Path, typer.Argument(help="The log to replay.")] = ROOT / "logFraud.json",
+    log: Annotated[Path, typer.Argument(help="The log to replay.")] = Path("logFraud.json"),
 ) -> None:
     """Start Kafka and PostgreSQL, replay a log, score it, show what was flagged, stop.
 
@@ -62,12 +62,12 @@ def _stack_for_the_demo() -> Iterator[Settings]:
 
 
 def _run(script: str, settings: Settings, *arguments: str) -> None:
-    """Run one of the two programs as anybody would; its log goes to a file.
+    """Run one of the two programs as anybody would.
 
     Raises:
         typer.Exit: the program failed and has said why.
     """
-    console.print(f"\n[bold]python {script} {' '.join(arguments)}[/bold]")
+    console.print(f"\n[bold]python {script} {' '.join(arguments)}[/bold]", highlight=False)
     environment = {
         "FLAGPOST_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "FLAGPOST_DATABASE_URL": settings.database_url.get_secret_value(),

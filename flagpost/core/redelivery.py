@@ -55,11 +55,12 @@ def find_redelivered(
     is_old = arrived.event_time_us <= stream_time_us - RETENTION_US
     if not is_old.any():
         return is_redelivered
-    times = arrived.event_time_us[is_old]
+    times = set(arrived.event_time_us[is_old].tolist())
     seen = {
         identity
-        for accepted in recall(partition, int(times.min()), int(times.max()))
+        for accepted in recall(partition, min(times), max(times))
         for identity in _identities(accepted)
+        if identity[1] in times
     }
     for row, identity in enumerate(_identities(arrived)):
         if is_old[row]:

@@ -27,7 +27,7 @@ def simulate(
 ) -> None:
     """Write a log of simulated card payments, frauds among them, and the labels of the frauds.
 
-    Example: flagpost simulate --customers 5000 --terminals 10000 --days 183 --out year.jsonl
+    Example: flagpost simulate --customers 5000 --terminals 10000 --days 183 --out half-year.jsonl
     """
     began = time.monotonic()
     _check_out(out)
