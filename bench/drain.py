@@ -1,17 +1,16 @@
 """The raw drain: a program that reads a topic with a bare client and does nothing with it.
 
-It is what anybody would write: subscribe, ask for as many messages as the worker does, count them,
-with Python's garbage collector as it comes. The fetch settings are those of Flagpost's own source.
+It is what anybody would write: subscribe, poll, look at each message's value, count. Brokers, topic
+and the number of messages of a poll are those of the settings.
 
-Topic, brokers and the number of messages of a poll are those of the settings.
-
-Example: python -m bench.drain confluent 1000000
+Example: python -m bench.drain confluent as-worker 1000000
 """
 
 import gc
 import time
 from collections.abc import Callable
-from typing import Annotated
+from enum import StrEnum
+from typing import Any
 from uuid import uuid4
 
 import typer
@@ -22,24 +21,44 @@ from flagpost.kafka import confluent_source, kafka_python_source
 from flagpost.settings import KafkaClient, load_settings
 
 POLL_SECONDS = 1.0
+DEFAULT_MESSAGES = 500
+"""kafka-python's own number of messages a poll. librdkafka has none; it is near its best here."""
 
 PollCount = Callable[[], int]
 """Polls once and returns how many messages came."""
 
 
-def main(
-    client: KafkaClient,
-    events: int,
-    *,
-    pause_collector: Annotated[bool, typer.Option("--pause-collector")] = False,
-) -> None:
+class Style(StrEnum):
+    """How the client is set up.
+
+    DEFAULTS: as it comes. AS_WORKER: with the fetch settings and polls of Flagpost's source.
+    COLLECTOR_OFF: the same with Python's garbage collector off, as Flagpost's source does it.
+    """
+
+    DEFAULTS = "defaults"
+    AS_WORKER = "as-worker"
+    COLLECTOR_OFF = "collector-off"
+
+
+def main(client: KafkaClient, style: Style, events: int) -> None:
     """Read so many messages and print the seconds from the first batch to the last."""
     settings = load_settings()
-    if pause_collector:
+    config: dict[str, Any] = {}
+    max_messages = DEFAULT_MESSAGES
+    if style is not Style.DEFAULTS:
+        config = _SOURCE_CONFIGS[client]
+        max_messages = settings.batch_messages
+    if style is Style.COLLECTOR_OFF:
         gc.disable()
     subscribe = {"kafka-python": subscribe_kafka_python, "confluent": subscribe_confluent}[client]
-    poll = subscribe(settings.kafka_bootstrap, settings.topic, settings.batch_messages)
+    poll = subscribe(settings.kafka_bootstrap, settings.topic, max_messages, config)
     typer.echo(time_drain(poll, events))
+
+
+_SOURCE_CONFIGS: dict[KafkaClient, dict[str, Any]] = {
+    "kafka-python": kafka_python_source.CONSUMER_CONFIG,
+    "confluent": confluent_source.CONSUMER_CONFIG | {"enable.partition.eof": False},
+}
 
 
 def time_drain(poll: PollCount, events: int) -> float:
@@ -55,34 +74,35 @@ def time_drain(poll: PollCount, events: int) -> float:
     return time.perf_counter() - began
 
 
-def subscribe_kafka_python(bootstrap: str, topic: str, max_messages: int) -> PollCount:
+def subscribe_kafka_python(
+    bootstrap: str, topic: str, max_messages: int, config: dict[str, Any]
+) -> PollCount:
     """Subscribe with kafka-python, in a group of its own, from the beginning."""
-    config = {**kafka_python_source.CONSUMER_CONFIG, "auto_offset_reset": "earliest"}
     consumer = KafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=f"drain-{uuid4()}", **config
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=f"drain-{uuid4()}",
+        **{**config, "auto_offset_reset": "earliest"},
     )
 
     def poll() -> int:
-        return sum(map(len, consumer.poll(1000 * POLL_SECONDS, max_messages).values()))
+        fetched = consumer.poll(1000 * POLL_SECONDS, max_messages)
+        return sum(1 for records in fetched.values() for record in records if record.value)
 
     return poll
 
 
-def subscribe_confluent(bootstrap: str, topic: str, max_messages: int) -> PollCount:
+def subscribe_confluent(
+    bootstrap: str, topic: str, max_messages: int, config: dict[str, Any]
+) -> PollCount:
     """Subscribe with confluent-kafka, in a group of its own, from the beginning."""
-    consumer = Consumer(
-        {
-            **confluent_source.CONSUMER_CONFIG,
-            "bootstrap.servers": bootstrap,
-            "group.id": f"drain-{uuid4()}",
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": False,
-        }
-    )
+    own = {"bootstrap.servers": bootstrap, "group.id": f"drain-{uuid4()}"}
+    consumer = Consumer({**config, **own, "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
 
     def poll() -> int:
-        return len(consumer.consume(max_messages, POLL_SECONDS))
+        messages = consumer.consume(max_messages, POLL_SECONDS)
+        return sum(1 for message in messages if not message.error() and message.value())
 
     return poll
 

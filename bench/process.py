@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,6 @@ def run_measured(command: list[str], environment: Mapping[str, str], folder: Pat
         )
 
 
-def _contents(file: "tempfile._TemporaryFileWrapper[str]") -> str:
+def _contents(file: TextIO) -> str:
     file.seek(0)
     return file.read()

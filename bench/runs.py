@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from bench.drain import Style
 from bench.process import Usage
 from bench.servers import empty_tables, read_committed, run_script
 from flagpost.settings import KafkaClient, Settings
@@ -13,11 +14,12 @@ _TALLY_SECONDS = re.compile(r"in ([\d.]+) s")
 
 
 class Kind(StrEnum):
-    """What is measured."""
+    """What is measured: a drain in one of its styles, or everything."""
 
-    RAW_DRAIN = "raw drain"
-    CALM_DRAIN = "raw drain, collector off"
-    END_TO_END = "end to end"
+    DEFAULT_DRAIN = Style.DEFAULTS
+    RAW_DRAIN = Style.AS_WORKER
+    CALM_DRAIN = Style.COLLECTOR_OFF
+    END_TO_END = "end-to-end"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,16 +42,8 @@ def measure(settings: Settings, client: KafkaClient, kind: Kind, events: int) ->
     """Run once and check the counts. Blocks."""
     if kind is Kind.END_TO_END:
         return _score(settings, client, events)
-    collector = ["--pause-collector"] if kind is Kind.CALM_DRAIN else []
-    usage = run_script(settings, "-m", "bench.drain", client, events, *collector)
+    usage = run_script(settings, "-m", "bench.drain", client, kind, events)
     return _run_of(usage, client, kind, float(usage.stdout))
-
-
-def warm_up(settings: Settings, client: KafkaClient) -> None:
-    """Let the consumer look at the empty topic once: this compiles what is not compiled yet."""
-    run_script(
-        settings, "consumer_transform.py", "--until-caught-up", kafka_client=client, group="warm-up"
-    )
 
 
 def _score(settings: Settings, client: KafkaClient, events: int) -> Run:

@@ -21,6 +21,12 @@ BENCH_HOME = ROOT / HOME / "bench"
 PARTITIONS = 4
 TOPIC_PREFIX = "bench-"
 
+_COMMITTED = """
+    SELECT sum(n_in)::bigint, sum(n_clean)::bigint, sum(n_flagged)::bigint,
+           (SELECT count(*) FROM scores.fraud_transactions)
+      FROM stream.positions
+"""
+
 
 @contextmanager
 def bench_stack(tell: Callable[[str], None]) -> Iterator[Settings]:
@@ -62,9 +68,8 @@ class Committed(NamedTuple):
 def read_committed(settings: Settings) -> Committed:
     """Add up the positions and count the rows."""
     with psycopg.connect(settings.database_url.get_secret_value()) as database:
-        [sums] = database.execute("SELECT sum(n_in), sum(n_clean), sum(n_flagged) FROM stream.positions")
-        [(rows,)] = database.execute("SELECT count(*) FROM scores.fraud_transactions")
-        return Committed(*map(int, sums), rows)
+        [found] = database.execute(_COMMITTED)
+        return Committed(*found)
 
 
 def run_script(settings: Settings, *arguments: object, **variables: object) -> Usage:

@@ -1,24 +1,70 @@
-"""Where the time of a batch goes, without a Kafka client: the worker's own path, step by step."""
+"""Where the time of a batch goes: the worker as it is, but reading a file, with a stopwatch."""
 
+import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from zlib import crc32
+from threading import Event
+from typing import Any
+from unittest.mock import patch
 
+import structlog
+
+from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
-from flagpost.core.effects import Position
-from flagpost.core.features import Batch
-from flagpost.core.micro_batch import effects_of, score_micro_batch
-from flagpost.core.observed import Observed
-from flagpost.core.state import State
-from flagpost.events import (
-    BadMessage,
-    Partition,
-    TransactionDecoder,
-    Transactions,
-    message_keys,
-)
+from flagpost import scoring, worker
+from flagpost.core import micro_batch
+from flagpost.events import TransactionDecoder
+from flagpost.postgres.store import PostgresStore
+from flagpost.settings import Settings
+from flagpost.warm_up import calm_garbage_collector
+
+BATCH = "the whole batch"
+_STEPS: dict[str, tuple[object, str]] = {
+    "decode: JSON to columns, and what is wrong": (TransactionDecoder, "decode"),
+    "state: windows and duplicates": (micro_batch, "observe_transactions"),
+    "score and decide": (micro_batch, "decide_transactions"),
+    "effects: journal segments, reasons": (worker, "effects_of"),
+    "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
+    BATCH: (worker.Worker, "_process"),
+}
+
+
+def time_steps(settings: Settings, log: Path) -> dict[str, float]:
+    """Score a log without Kafka; microseconds an event for each step and for all together."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    empty_tables(settings)
+    source = LogSource(log, settings.topic, PARTITIONS)
+    seconds: Counter[str] = Counter()
+    with (
+        patch.object(scoring, "open_source", lambda *_: source),
+        scoring.open_worker(settings, Event()) as scorer,
+        _stopwatch(seconds),
+    ):
+        calm_garbage_collector()
+        scorer.run(until_caught_up=True)
+    events = scorer.tally.counts.n_in
+    return {step: 1e6 * seconds[step] / events for step in _STEPS}
+
+
+@contextmanager
+def _stopwatch(seconds: Counter[str]) -> Iterator[None]:
+    """Add up the time spent in each step."""
+    with ExitStack() as stack:
+        for step, (owner, name) in _STEPS.items():
+            timed = _timed(getattr(owner, name), step, seconds)
+            stack.enter_context(patch.object(owner, name, timed))
+        yield
+
+
+def _timed(function: Callable[..., Any], step: str, seconds: Counter[str]) -> Callable[..., Any]:
+    def run(*args: object, **named: object) -> object:
+        began = time.perf_counter()
+        try:
+            return function(*args, **named)
+        finally:
+            seconds[step] += time.perf_counter() - began  # type: ignore[assignment]
+
+    return run

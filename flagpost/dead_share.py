@@ -1,5 +1,8 @@
 """The guard against a source that has gone bad: too many dead letters stop the worker."""
 
+from collections.abc import Sequence
+
+from flagpost.bad_messages import BadMessage
 from flagpost.errors import TooManyDeadLetters
 
 JUDGED_MESSAGES = 1_000
@@ -17,21 +20,25 @@ class DeadShare:
         self._n_dead = 0
         self._n_in = 0
 
-    def add(self, n_dead: int, n_in: int) -> None:
-        """Count a batch before anything of it takes effect.
+    def judge(self, bad: Sequence[BadMessage], n_in: int) -> None:
+        """Look at a batch of `n_in` messages before anything of it takes effect.
 
         Raises:
             TooManyDeadLetters: the share is over its limit; nothing of this batch may be written.
         """
+        n_dead, n_in = self._n_dead + len(bad), self._n_in + n_in
+        if n_in < self._judged_messages or n_dead <= self._limit * n_in or not bad:
+            return
+        msg = (
+            f"{n_dead} of the last {n_in} messages are bad, more than "
+            f"FLAGPOST_MAX_DEAD_SHARE={self._limit:g}. The first of this batch: {bad[0].detail} "
+            "Mend the source or the mapping, or raise the limit"
+        )
+        raise TooManyDeadLetters(msg)
+
+    def count(self, n_dead: int, n_in: int) -> None:
+        """Count a batch that was committed."""
         self._n_dead += n_dead
         self._n_in += n_in
-        if self._n_in < self._judged_messages:
-            return
-        if self._n_dead > self._limit * self._n_in:
-            msg = (
-                f"{self._n_dead} of the last {self._n_in} messages are bad, more than "
-                f"FLAGPOST_MAX_DEAD_SHARE={self._limit:g}: look at the dead letters, mend the "
-                "source or the mapping, or raise the limit"
-            )
-            raise TooManyDeadLetters(msg)
-        self._n_dead = self._n_in = 0
+        if self._n_in >= self._judged_messages:
+            self._n_dead = self._n_in = 0

@@ -134,6 +134,7 @@ class Worker:
         if not self._commit(effects):
             return
         committed = time.perf_counter()
+        self._dead_share.count(effects.counts.n_dead, effects.counts.n_in)
         self.tally.add(effects.counts, started, committed)
         log.info(
             "batch",
@@ -145,7 +146,7 @@ class Worker:
 
     def _bury(self, batch: ScoredBatch[Chunk]) -> None:
         """Send the bad messages to the dead letters; returns when they are acknowledged."""
-        self._dead_share.add(len(batch.bad), int(batch.message_starts[-1]))
+        self._dead_share.judge(batch.bad, int(batch.message_starts[-1]))
         for message in batch.bad:
             chunk, index = batch.locate(message.message_index)
             self._dead_letters.send(batch.chunks[chunk], index, message)

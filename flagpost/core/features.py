@@ -94,7 +94,7 @@ FEATURES = (
     Feature("seconds_since_last", "seconds, at most 30 days", _FREQUENCY,
             "{:,.0f} seconds since this customer's last transaction"),
     Feature("amount_ratio", "ratio", _AMOUNT,
-            "amount is {:.1f} times this customer's usual one"),
+            "amount is {:.1f} times this customer's 30-day average"),
     Feature("customer_high_count_7d", "count", _HIGH,
             "{:.0f} unusually high amounts of this customer in 7 days before"),
     Feature("customer_high_count_14d", "count", _HIGH,

@@ -28,9 +28,9 @@ from flagpost.kafka.topic_watch import TopicWatch, missing
 _value = attrgetter("value")
 
 FETCH_BYTES = 8 << 20
-PARTITION_FETCH_BYTES = 1 << 20
-"""One fetch is about 5,000 messages of a partition and at most 40,000 in all: enough to keep the
-broker from being asked often, and little enough to unpack in a fifth of a second."""
+PARTITION_FETCH_BYTES = 512 << 10
+"""One fetch is some 2,500 messages of a partition, or three times that where the broker keeps them
+compressed: enough to keep it from being asked often, and little enough to hold unpacked."""
 
 CONSUMER_CONFIG = {
     "enable_auto_commit": False,
@@ -171,7 +171,10 @@ class KafkaPythonSource:
 
     def partitions(self) -> set[Partition]:
         """See `Source.partitions`."""
-        found = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics}
+        try:
+            found = {topic: self._consumer.partitions_for_topic(topic) for topic in self._topics}
+        except KafkaError as error:
+            raise translated(error, "asking for partitions") from error
         for topic, numbers in found.items():
             if not numbers:
                 raise missing(topic)

@@ -1,6 +1,8 @@
 """What became known about transactions: the label lines of a log."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -10,11 +12,11 @@ from flagpost.errors import UnreadableInput
 
 
 class LabelLine(msgspec.Struct, frozen=True):
-    """The part of a label that training needs; `known_at` is ISO 8601, UTC."""
+    """The part of a label that training needs; an integer id stands for its decimal text."""
 
-    transaction_id: str
+    transaction_id: str | int
     is_fraud: bool
-    known_at: str
+    known_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class LabelBook:
@@ -36,13 +38,14 @@ class LabelBook:
             except msgspec.MsgspecError as error:
                 msg = f"a label line cannot be read: {error}: {line[:200]!r}"
                 raise UnreadableInput(msg) from error
-            before = self._known.get(label.transaction_id)
+            transaction_id = str(label.transaction_id)
+            before = self._known.get(transaction_id)
             if before is None or before.known_at <= label.known_at:
-                self._known[label.transaction_id] = label
+                self._known[transaction_id] = label
 
     def frauds(self, transaction_ids: Iterable[str]) -> NDArray[np.bool_]:
         """Say for each transaction whether it is known as fraud; without a label it is genuine."""
-        fraud_ids = {label.transaction_id for label in self._known.values() if label.is_fraud}
+        fraud_ids = {name for name, label in self._known.items() if label.is_fraud}
         return np.array([each in fraud_ids for each in transaction_ids], np.bool_)
 
     def __len__(self) -> int:

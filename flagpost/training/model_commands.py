@@ -41,7 +41,10 @@ def train(
     warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 30,
     test_days: Annotated[int, typer.Option(help="Last days, kept out of the fit.")] = 14,
     flags_per_thousand: Annotated[
-        float, typer.Option(help="Set the threshold to flag at most this many of 1,000.")
+        float,
+        typer.Option(
+            min=0, max=1_000, help="Set the threshold to flag at most this many of 1,000."
+        ),
     ] = 5.0,
 ) -> None:
     """Train on a log with labels, and write the model and its manifest.

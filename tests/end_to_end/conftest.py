@@ -2,8 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 import pytest
@@ -18,30 +17,37 @@ from tests.stack import Servers
 def new_pipeline(
     stack: Servers, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Pipeline]]:
-    """A function that makes a pipeline with a topic and a migrated database of its own."""
-    databases: list[Identifier] = []
+    """A function that makes a pipeline; it takes settings that shall differ."""
+    with ExitStack() as opened:
 
-    def make(**chosen: Any) -> Pipeline:  # noqa: ANN401 - as `Pipeline` takes them
-        name = f"test_{uuid.uuid4().hex}"
-        databases.append(Identifier(name))
-        names = Identifier(name), Identifier(template_database)
-        with psycopg.connect(stack.database_url, autocommit=True) as connection:
-            connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
-        url = make_url(stack.database_url).set(database=name)
-        return Pipeline(
-            tmp_path_factory.mktemp("pipeline"),
-            stack.kafka_bootstrap,
-            url.render_as_string(hide_password=False),
-            **chosen,
-        )
+        def make(**chosen: object) -> Pipeline:
+            name = f"test-{uuid.uuid4().hex}"
+            settings = {
+                "kafka_bootstrap": stack.kafka_bootstrap,
+                "database_url": opened.enter_context(_clone_of(template_database, name, stack)),
+                "topic": name,
+                "labels_topic": f"{name}.labels",
+                "dead_letter_topic": f"{name}.dead",
+                "group": name,
+            }
+            pipeline = Pipeline(tmp_path_factory.mktemp("pipeline"), settings | chosen)
+            return opened.enter_context(closing(pipeline))
 
-    yield make
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
-        for database in databases:
-            connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+        yield make
 
 
 @pytest.fixture(scope="session")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> Scores:
     """What `fraud_model.py evaluate logFraud.json` flags, and with what probability."""
     return evaluate(LOG, tmp_path_factory.mktemp("offline"))
+
+
+@contextmanager
+def _clone_of(template: str, name: str, stack: Servers) -> Iterator[str]:
+    clone = Identifier(name)
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(clone, Identifier(template))
+        )
+        yield make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(clone))

@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, LiteralString
 
 import pandas as pd
 import psycopg
+import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from flagpost.core.effects import Counts
@@ -45,81 +46,87 @@ class Script:
         self.process.kill()
         self.wait()
 
-    def wait_to_say(self, text: str) -> None:
-        wait_until(lambda: text in self.errors.read_text() or self.process.poll() is not None)
-        assert text in self.errors.read_text()
+    def says(self, text: str) -> bool:
+        return text in self.errors.read_text()
+
+    def has_failed(self) -> bool:
+        """Whether it ended, but neither well nor by `kill`."""
+        return self.process.poll() not in {None, 0, -signal.SIGKILL}
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A topic with dead letters, a database, a group, and where its scripts run."""
+    """A topic, a database and a group of their own; `settings` are `FLAGPOST_*` in lower case."""
 
     directory: Path
-    kafka_bootstrap: str
-    database_url: str = field(repr=False)
-    partitions: int = 3
-    client: str = "kafka-python"
-    batch_messages: int = 10_000
-    topic: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex}")
+    settings: dict[str, object] = field(repr=False)
+    scripts: list[Script] = field(default_factory=list)
 
-    @property
-    def dead_letter_topic(self) -> str:
-        return f"{self.topic}.dead"
-
-    def start(self, script: str, *arguments: object, **changed: str) -> Script:
-        name = self.directory / f"{script}-{uuid.uuid4().hex}"
-        output, errors = name.with_suffix(".out"), name.with_suffix(".err")
+    def start(self, script: str, *arguments: object, **changed: object) -> Script:
+        settings = {f"FLAGPOST_{k.upper()}": str(v) for k, v in (self.settings | changed).items()}
+        name = f"{len(self.scripts)}-{script}"
+        output, errors = self.directory / f"{name}.out", self.directory / f"{name}.err"
         with output.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(  # noqa: S603 - our own script
                 [sys.executable, ROOT / script, *map(str, arguments)],
-                cwd=self.directory, env=self._environment() | changed, stdout=out, stderr=err,
+                cwd=self.directory, env=os.environ | settings, stdout=out, stderr=err,
             )  # fmt: skip
-        return Script(process, output, errors)
-
-    def _environment(self) -> dict[str, str]:
-        return os.environ | {
-            "FLAGPOST_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
-            "FLAGPOST_DATABASE_URL": self.database_url,
-            "FLAGPOST_TOPIC": self.topic,
-            "FLAGPOST_LABELS_TOPIC": f"{self.topic}.labels",
-            "FLAGPOST_GROUP": self.topic,
-            "FLAGPOST_TOPIC_PARTITIONS": str(self.partitions),
-            "FLAGPOST_KAFKA_CLIENT": self.client,
-            "FLAGPOST_BATCH_MESSAGES": str(self.batch_messages),
-        }
+        self.scripts.append(Script(process, output, errors))
+        return self.scripts[-1]
 
     def produce(self, log: Path, *arguments: object) -> None:
         finish(self.start("producer.py", log, *arguments))
 
-    def start_member(self, *arguments: object, **changed: str) -> Script:
+    def start_member(self, *arguments: object, **changed: object) -> Script:
         return self.start("consumer_transform.py", *arguments, **changed)
 
-    def score_all(self, **changed: str) -> Script:
+    def score_all(self, **changed: object) -> None:
         """Run a member until the group has no lag left."""
-        return finish(self.start_member("--until-caught-up", **changed))
+        finish(self.start_member("--until-caught-up", **changed))
 
     def counts(self) -> Counts:
         """What `stream.positions` says of all partitions."""
-        columns = "n_in", "n_clean", "n_flagged", "n_duplicate", "n_dead"
-        sums = ", ".join(f"coalesce(sum({column}), 0)::bigint" for column in columns)
-        with psycopg.connect(self.database_url) as connection:
-            row = connection.execute(f"SELECT {sums} FROM stream.positions").fetchone()  # noqa: S608 - constants
-        assert row is not None
-        return Counts(*row)
-
-    def wait_until_read(self, n_in: int) -> None:
-        wait_until(lambda: self.counts().n_in >= n_in)
+        rows = self._query("SELECT n_in, n_clean, n_flagged, n_duplicate, n_dead"
+                           " FROM stream.positions")  # fmt: skip
+        return sum((Counts(*row) for row in rows), Counts())
 
     def flagged(self) -> Scores:
-        query = "SELECT transaction_id, fraud_probability FROM scores.fraud_transactions"
-        with psycopg.connect(self.database_url) as connection:
-            return {name: score.hex() for name, score in connection.execute(query)}
+        rows = self._query(
+            "SELECT transaction_id, fraud_probability FROM scores.fraud_transactions"
+        )
+        return {transaction_id: score.hex() for transaction_id, score in rows}
 
-    def dead_letters(self) -> list[Message]:
-        return read_topic(self.kafka_bootstrap, self.dead_letter_topic, 1)
+    def _query(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        with psycopg.connect(str(self.settings["database_url"])) as connection:
+            return connection.execute(query).fetchall()
 
-    def messages(self) -> list[Message]:
-        return read_topic(self.kafka_bootstrap, self.topic, self.partitions)
+    def read_topic(self, setting: str = "topic") -> list[Message]:
+        """Return all that the topic of this setting holds."""
+        config = {"bootstrap.servers": self.settings["kafka_bootstrap"], "group.id": "tests"}
+        topic = str(self.settings[setting])
+        found: list[Message] = []
+        with closing(Consumer(config)) as consumer:
+            for number in consumer.list_topics(topic, 20).topics[topic].partitions:
+                _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), 20)
+                consumer.assign([TopicPartition(topic, number, 0)])
+                found += consumer.consume(end, 20) if end else []
+        return found
+
+    def wait_until_read(self, n_in: int) -> None:
+        self.wait_until(lambda: self.counts().n_in >= n_in)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            for script in filter(Script.has_failed, self.scripts):
+                pytest.fail(script.errors.read_text())
+            assert time.monotonic() < deadline, "it does not happen"
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """End what a failed test has left running."""
+        for script in self.scripts:
+            script.kill()
 
 
 def finish(script: Script) -> Script:
@@ -131,8 +138,10 @@ def finish(script: Script) -> Script:
 def evaluate(log: Path, directory: Path) -> Scores:
     """Score a log offline, with the command that people use, and return what it flags."""
     out = directory / f"{log.stem}.parquet"
-    command = [sys.executable, ROOT / "fraud_model.py", "evaluate", log, "--out", out]
-    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own script
+    subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, ROOT / "fraud_model.py", "evaluate", log, "--out", out],
+        cwd=directory, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     frame = pd.read_parquet(out)
     flagged = frame[frame["is_flagged"]]
     assert len(flagged) > 0
@@ -142,24 +151,7 @@ def evaluate(log: Path, directory: Path) -> Scores:
     }
 
 
-def read_topic(bootstrap: str, topic: str, partitions: int) -> list[Message]:
-    found: list[Message] = []
-    with closing(Consumer({"bootstrap.servers": bootstrap, "group.id": topic})) as consumer:
-        for number in range(partitions):
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), 20)
-            consumer.assign([TopicPartition(topic, number, 0)])
-            found += consumer.consume(end, 20) if end else []
-    return found
-
-
 def transactions_of(log: Path, count: int | None = None) -> list[bytes]:
     """Return the first transactions of a log, without the labels between them."""
     lines = log.read_bytes().splitlines()
     return [line for line in lines if b'"type":"label"' not in line][:count]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.01)

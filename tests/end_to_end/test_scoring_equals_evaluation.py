@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,7 +36,7 @@ def a_second_member_halfway(pipeline: Pipeline, log: Path) -> None:
     first = pipeline.start_member()
     pipeline.wait_until_read(1)
     second = pipeline.start_member()
-    second.wait_to_say("taken over")
+    pipeline.wait_until(lambda: second.says("taken over"))
     pipeline.produce(log, "--from-line", half + 1)
     pipeline.wait_until_read(len(transactions_of(log)))
     for member in (first, second):
@@ -64,27 +63,26 @@ class Way:
     run: Callable[[Pipeline, Path], None]
     lines: int | None = None
     times_sent: int = 1
-    pipeline: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 WAYS = {
-    "kill -9 and restart": Way(
-        killed_and_restarted, pipeline={"partitions": 3, "batch_messages": 20}
+    "kill -9 and restart, 1 partition, batches of 20": Way(
+        killed_and_restarted, settings={"topic_partitions": 1, "batch_messages": 20}
     ),
-    "two members of kafka-python": Way(a_second_member_halfway, pipeline={"partitions": 8}),
-    "two members of confluent": Way(
-        a_second_member_halfway, pipeline={"partitions": 3, "client": "confluent"}
+    "two members, 8 partitions": Way(a_second_member_halfway, settings={"topic_partitions": 8}),
+    "sent twice, 3 partitions, batches of 5,000, confluent": Way(
+        the_log_sent_twice,
+        times_sent=2,
+        settings={"topic_partitions": 3, "batch_messages": 5_000, "kafka_client": "confluent"},
     ),
-    "sent twice": Way(the_log_sent_twice, 6_000, 2, {"batch_messages": 1_000}),
-    "1 partition, batches of 5,000": Way(
-        one_member, pipeline={"partitions": 1, "batch_messages": 5_000}
+    "3 partitions, batches of 7": Way(
+        one_member, 6_000, settings={"topic_partitions": 3, "batch_messages": 7}
     ),
-    "3 partitions, batches of 7, confluent": Way(
-        one_member, 6_000, pipeline={"batch_messages": 7, "client": "confluent"}
-    ),
-    "3 partitions, batches of 1": Way(one_member, 1_500, pipeline={"batch_messages": 1}),
-    "8 partitions, batches of 5,000, confluent": Way(
-        one_member, pipeline={"partitions": 8, "batch_messages": 5_000, "client": "confluent"}
+    "1 partition, batches of 1, confluent": Way(
+        one_member,
+        1_500,
+        settings={"topic_partitions": 1, "batch_messages": 1, "kafka_client": "confluent"},
     ),
 }
 
@@ -110,12 +108,13 @@ def runs(
     for name, way in WAYS.items():
         log = directory / f"{way.lines}.json"
         log.write_bytes(b"".join(lines[: way.lines]))
-        found[name] = Run(way, new_pipeline(**way.pipeline), log)
+        found[name] = Run(way, new_pipeline(**way.settings), log)
     return found
 
 
 @pytest.fixture(scope="module")
-def taken(runs: dict[str, Run]) -> Iterator[dict[str, "Future[None]"]]:
+def taken(runs: dict[str, Run], offline: Scores) -> Iterator[dict[str, "Future[None]"]]:
+    # After the offline scores: those processes have compiled what these then find.
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {name: pool.submit(run.take) for name, run in runs.items()}
 

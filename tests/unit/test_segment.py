@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ int64 = st.integers(-(2**63), 2**63 - 1)
 @settings(deadline=None)
 @given(st.lists(st.tuples(*[int64] * 5, st.floats(), *[int64] * 2), min_size=1, max_size=20))
 def test_every_number_comes_back_with_its_bits(rows: list[tuple[float, ...]]) -> None:
-    columns = [
+    columns: Any = [
         np.array(column, np.float64 if name == "amount_ratio" else np.int64)
         for name, column in zip(Entries._fields, zip(*rows, strict=True), strict=True)
     ]

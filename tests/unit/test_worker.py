@@ -1,0 +1,395 @@
+"""The worker between a source and a store in memory, with everything that goes wrong there."""
+
+import json
+import math
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Event
+from typing import cast
+
+import numpy as np
+import pytest
+from tenacity import wait_fixed
+
+from flagpost.core.effects import Counts, Effects, Position, Segment
+from flagpost.core.features import COUNT_30D
+from flagpost.core.pipeline import ScoringRules
+from flagpost.core.scorer import tabulate
+from flagpost.core.segment import unpack
+from flagpost.dead_share import DeadShare
+from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
+from flagpost.events import BadMessage, Partition, TransactionDecoder
+from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.source import Chunk, Record
+from flagpost.worker import Worker
+from tests.contract.memory_source import Log, MemorySource
+from tests.contract.memory_store import Database, MemoryStore
+
+A, B = Partition("transactions", 0), Partition("transactions", 1)
+GROUP = "scorers"
+FLAGGED_FROM = 5
+
+# The log-odds are how many transactions the customer has in 30 days, less 4.5: the fifth is
+# flagged, and a score tells what the worker knew of the customer.
+RULES = ScoringRules(
+    scorer=tabulate(-4.5, [COUNT_30D], [np.array([0.0, 1e3])], [np.array([0.0, 1e3])]),
+    threshold=0.5,
+    population_mean_cents=0.0,
+    model_version="test",
+)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flagpost.worker.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("flagpost.worker.wait_exponential_jitter", lambda **_: wait_fixed(0.002))
+
+
+@dataclass
+class Letters:
+    """What the worker sends to the dead letters; the first flushes may fail."""
+
+    failing_flushes: int = 0
+    sent: list[tuple[Partition, int, str]] = field(default_factory=list)
+    arrived: list[tuple[Partition, int, str]] = field(default_factory=list)
+    on_flush: Callable[[], object] = lambda: None
+
+    def send(self, chunk: Chunk, index: int, bad: BadMessage) -> None:
+        self.sent.append((chunk.partition, chunk.offset(index), bad.reason))
+
+    def flush(self) -> None:
+        self.on_flush()
+        arriving, self.sent = self.sent, []
+        if self.failing_flushes:
+            self.failing_flushes -= 1
+            raise Unavailable("the dead-letter topic does not answer")
+        self.arrived += arriving
+
+
+class Interrupted(MemoryStore):
+    """A store whose n-th call of each kind, counted from 1, can fail or come late."""
+
+    def __init__(
+        self, database: Database, **interruptions: Mapping[int, Callable[[], None]]
+    ) -> None:
+        super().__init__(database, GROUP)
+        self._interruptions = interruptions
+        self._calls: dict[str, int] = {}
+
+    def _interrupt(self, kind: str) -> None:
+        self._calls[kind] = self._calls.get(kind, 0) + 1
+        self._interruptions.get(kind, {}).get(self._calls[kind], lambda: None)()
+
+    def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
+        self._interrupt("before_acquire")
+        return super().acquire(first_offsets)
+
+    def load_segments(
+        self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
+    ) -> Iterator[Segment]:
+        for segment in super().load_segments(partitions, since_event_time_us):
+            yield segment
+            self._interrupt("within_load")
+
+    def commit(self, effects: Effects) -> None:
+        self._interrupt("before_commit")
+        super().commit(effects)
+        self._interrupt("after_commit")
+
+    def positions(self, topic: str) -> dict[Partition, Position]:
+        self._interrupt("before_positions")
+        return super().positions(topic)
+
+
+def unavailable() -> None:
+    raise Unavailable("PostgreSQL is unavailable")
+
+
+def record(value: bytes) -> Record:
+    return Record(None, value, [], None)
+
+
+def payment(user: int, number: int) -> Record:
+    """The given transaction of a user, counted from 1; one a minute."""
+    fields = {
+        "transaction_id": f"U{user}-{number}",
+        "timestamp": 1_750_000_000 + 60 * number,
+        "user_id": f"U{user}",
+        "amount": 10,
+    }
+    return record(json.dumps(fields).encode())
+
+
+def payments(users: Collection[int], numbers: Collection[int]) -> list[Record | None]:
+    return [payment(user, number) for number in numbers for user in users]
+
+
+def flagged_payments(users: Collection[int], last: int) -> dict[str, int]:
+    """Flagged ids, and the window of 30 days that each has to be scored with."""
+    return {f"U{u}-{n}": n for u in users for n in range(FLAGGED_FROM, last + 1)}
+
+
+def windows(database: Database) -> dict[str, int]:
+    """Read back from each stored score how many transactions the worker knew of."""
+    return {
+        transaction_id: round(math.log(p / (1 - p)) + 4.5)
+        for transaction_id, row in database.flagged.items()
+        for p in [row.fraud_probability]
+    }
+
+
+def totals(database: Database) -> Counts:
+    return sum(database.totals.values(), Counts())
+
+
+def worker(
+    source: MemorySource,
+    store: MemoryStore,
+    letters: Letters | None = None,
+    stop: Event | None = None,
+    batch_messages: int = 7,
+    max_dead_share: float = 1.0,
+) -> Worker:
+    return Worker(
+        source,
+        store,
+        cast("DeadLetters", letters or Letters()),
+        TransactionDecoder(),
+        RULES,
+        DeadShare(max_dead_share, judged_messages=10),
+        stop or Event(),
+        batch_messages=batch_messages,
+        latest_event_time_us=lambda: 2_000_000_000_000_000,
+    )
+
+
+def score_all(log: Log, store: MemoryStore, letters: Letters | None = None) -> Worker:
+    scoring = worker(MemorySource(log), store, letters)
+    scoring.run(until_caught_up=True)
+    return scoring
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def log() -> Log:
+    return {A: payments([1, 2], range(1, 21)), B: payments([3], range(1, 21))}
+
+
+WHOLE_LOG = flagged_payments([1, 2, 3], 20)
+WHOLE_COUNTS = Counts(60, 12, 48, 0, 0)
+
+
+@pytest.mark.parametrize("batch_messages", [1, 3, 1_000])
+def test_counts_add_up_and_each_message_ends_in_one_place(
+    database: Database, batch_messages: int
+) -> None:
+    log: Log = {A: [*payments([1], range(1, 9)), record(b"{"), payment(1, 8)], B: [record(b"")]}
+    letters, source = Letters(), MemorySource(log)
+    scoring = worker(source, MemoryStore(database, GROUP), letters, batch_messages=batch_messages)
+
+    scoring.run(until_caught_up=True)
+
+    assert totals(database) == scoring.tally.counts == Counts(11, 4, 4, 1, 2)
+    assert windows(database) == flagged_payments([1], 8)
+    assert sorted(letters.arrived) == [(A, 8, "not_json"), (B, 0, "empty")]
+    assert source.committed == {A: 10, B: 1}
+
+
+def test_a_message_delivered_again_is_counted_and_neither_scored_nor_kept(
+    log: Log, database: Database
+) -> None:
+    score_all(log, MemoryStore(database, GROUP))
+    for partition in log:
+        log[partition] *= 2
+
+    score_all(log, MemoryStore(database, GROUP))
+
+    assert windows(database) == WHOLE_LOG
+    assert totals(database) == WHOLE_COUNTS + Counts(60, 0, 0, 60, 0)
+    kept = [unpack(s.columns).user_key.size for each in database.segments.values() for s in each]
+    assert sum(kept) == 60
+
+
+@pytest.mark.parametrize(
+    "interruptions",
+    [
+        {"before_commit": {1: unavailable}},
+        {"before_commit": dict.fromkeys(range(2, 7), unavailable)},
+        {"after_commit": {3: unavailable}},
+        {"after_commit": {1: unavailable, 2: unavailable, 9: unavailable}},
+        {"before_acquire": {1: unavailable, 2: unavailable}},
+        {"after_commit": {4: unavailable}, "within_load": {1: unavailable, 3: unavailable}},
+        {"before_positions": {1: unavailable}},
+    ],
+    ids=[
+        "first commit", "five commits", "a reply lost", "replies lost",
+        "takeover", "loading half way", "asking for the lag",
+    ],
+)  # fmt: skip
+def test_an_absent_database_is_waited_for_without_doubling_or_losing_anything(
+    interruptions: dict[str, dict[int, Callable[[], None]]], log: Log, database: Database
+) -> None:
+    score_all(log, Interrupted(database, **interruptions))
+
+    assert windows(database) == WHOLE_LOG
+    assert totals(database) == WHOLE_COUNTS
+    ends = {partition: at.next_offset for (_, partition), at in database.positions.items()}
+    assert ends == {A: 40, B: 20}
+
+
+def test_a_worker_that_is_fenced_writes_nothing_and_takes_over_again(
+    log: Log, database: Database
+) -> None:
+    other = MemoryStore(database, GROUP)
+    seen: list[Counts] = []
+
+    def overtake() -> None:
+        other.acquire({A: 0})
+        seen.append(totals(database))
+
+    store = Interrupted(
+        database,
+        before_commit={3: overtake, 5: overtake},
+        before_acquire={2: lambda: seen.append(totals(database))},
+    )
+    score_all(log, store)
+
+    assert seen[0] == seen[1]
+    assert windows(database) == WHOLE_LOG
+    assert totals(database) == WHOLE_COUNTS
+    assert database.positions[GROUP, A].epoch == 5
+
+
+def test_windows_are_right_after_any_rebalance(database: Database) -> None:
+    log: Log = {A: [], B: []}
+    sources = MemorySource(log), MemorySource(log)
+    members = [worker(source, MemoryStore(database, GROUP)) for source in sources]
+    sources[1].take(log)
+    owners, chooser = {A: 0, B: 0}, random.Random(5)
+    users = {A: 1, B: 2}
+    for number in range(1, 31):
+        partition, owner = chooser.choice([A, B]), chooser.choice([0, 1])
+        if owners[partition] != owner:
+            sources[owners[partition]].take([partition])
+            sources[owner].give([partition])
+            owners[partition] = owner
+        log[partition].append(payment(users[partition], len(log[partition]) + 1))
+        members[owner].run(until_caught_up=True)
+        assert totals(database).n_in == number
+
+    assert windows(database) == (
+        flagged_payments([1], len(log[A])) | flagged_payments([2], len(log[B]))
+    )
+    assert members[0].tally.counts + members[1].tally.counts == totals(database)
+
+
+def test_a_partition_that_was_taken_away_is_left_alone_after_a_failure_too(
+    database: Database,
+) -> None:
+    log: Log = {A: payments([1], range(1, 4)), B: []}
+    source = MemorySource(log)
+    member = worker(source, Interrupted(database, before_commit={2: unavailable}))
+    member.run(until_caught_up=True)
+    source.take([B])
+    log[A].append(payment(1, 4))
+
+    member.run(until_caught_up=True)
+
+    epochs = {partition: at.epoch for (_, partition), at in database.positions.items()}
+    assert epochs == {A: 2, B: 1}
+
+
+def test_markers_are_passed_without_a_message(database: Database) -> None:
+    log: Log = {A: [None, *payments([1], range(1, 7)), None, None], B: [None]}
+
+    score_all(log, MemoryStore(database, GROUP))
+
+    ends = {partition: at.next_offset for (_, partition), at in database.positions.items()}
+    assert ends == {A: 9, B: 1}
+    assert totals(database) == Counts(6, 4, 2, 0, 0)
+
+
+def test_the_batch_under_way_is_finished_when_the_worker_shall_stop(
+    log: Log, database: Database
+) -> None:
+    stop = Event()
+    store = Interrupted(database, before_commit={2: stop.set})
+
+    worker(MemorySource(log), store, stop=stop).run()
+
+    assert totals(database).n_in == 14
+
+
+def test_a_worker_that_waits_for_the_database_can_be_stopped(log: Log, database: Database) -> None:
+    stop = Event()
+
+    def stop_meanwhile() -> None:
+        stop.set()
+        unavailable()
+
+    absent = dict.fromkeys(range(1, 100), unavailable) | {5: stop_meanwhile}
+    store = Interrupted(database, before_commit=absent)
+
+    worker(MemorySource(log), store, stop=stop).run()
+
+    assert totals(database).n_in == 0
+
+
+def test_a_source_gone_bad_stops_the_worker_before_anything_is_written(database: Database) -> None:
+    log: Log = {A: [*payments([1], range(1, 10)), record(b"bad")]}
+    letters = Letters()
+    scoring = worker(
+        MemorySource(log), MemoryStore(database, GROUP), letters,
+        batch_messages=10, max_dead_share=0.05,
+    )  # fmt: skip
+
+    with pytest.raises(TooManyDeadLetters):
+        scoring.run()
+
+    assert (letters.sent, letters.arrived) == ([], [])
+    assert totals(database) == Counts()
+
+
+@pytest.mark.parametrize("next_offset", [41, 10_000])
+def test_a_position_outside_of_the_topic_ends_it(
+    log: Log, database: Database, next_offset: int
+) -> None:
+    database.positions[GROUP, A] = Position(1, next_offset, None)
+
+    with pytest.raises(OffsetLost, match=rf"transactions\[0\].* {next_offset}, .* 0 to 39"):
+        score_all(log, MemoryStore(database, GROUP))
+
+    assert totals(database) == Counts()
+
+
+def test_nothing_is_written_before_the_dead_letters_have_arrived(database: Database) -> None:
+    log: Log = {A: [payment(1, 1), record(b"bad"), payment(1, 2)]}
+    seen: list[Counts] = []
+    letters = Letters(failing_flushes=3, on_flush=lambda: seen.append(totals(database)))
+
+    score_all(log, MemoryStore(database, GROUP), letters)
+
+    assert seen == [Counts()] * 4
+    assert letters.arrived == [(A, 1, "not_json")]
+    assert totals(database) == Counts(3, 2, 0, 0, 1)
+
+
+def test_offsets_are_committed_to_kafka_after_the_database(log: Log, database: Database) -> None:
+    source = MemorySource(log)
+    ahead: list[bool] = []
+
+    def compare() -> None:
+        stored = {p: at.next_offset for (_, p), at in database.positions.items()}
+        ahead.append(any(offset > stored[p] for p, offset in source.committed.items()))
+
+    store = Interrupted(database, before_commit=dict.fromkeys(range(1, 20), compare))
+    worker(source, store).run(until_caught_up=True)
+
+    assert len(ahead) > 5
+    assert not any(ahead)
+    assert source.committed == {A: 40, B: 20}
