@@ -2,7 +2,7 @@
 
 import time
 
-from flagpost.core.features import DAY_US
+from flagpost.core.calendar import DAY_US
 
 
 def latest_event_time_us(max_future_days: float) -> int:

@@ -37,7 +37,9 @@ def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
     previous = config.CACHE_DIR  # type: ignore[attr-defined]  # numba fills its config at import
     config.CACHE_DIR = _cache_directory()  # type: ignore[attr-defined]
     try:
-        function: Callable[P, R] = njit(cache=True, nogil=True, error_model="numpy")(kernel)
+        function: Callable[P, R] = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(
+            kernel
+        )
     finally:
         config.CACHE_DIR = previous  # type: ignore[attr-defined]
     return function

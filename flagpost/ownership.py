@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import structlog
 
+from flagpost.core.calendar import DAY_US
 from flagpost.core.effects import Advance, Position
-from flagpost.core.features import DAY_US, RETENTION_US
+from flagpost.core.features import RETENTION_US
 from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
 from flagpost.core.store import Store

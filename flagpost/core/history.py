@@ -1,18 +1,18 @@
-"""Each key's recent past, sorted by time, with running sums: any window is two searches away.
+"""Each key's recent past, sorted by time: any window is two searches away.
 
 The entries of one key lie in one run of rows of a shared arena, oldest first. A row holds
 
-    time_us, tag, sum_0, sum_1, ...
+    time_us, tag, payload_0, payload_1, ...
 
-where `tag` identifies the event and `sum_k` is the running sum over all *earlier* entries of the
+where `tag` identifies the event. A payload may be a running sum over all *earlier* entries of the
 key; one row behind the last entry holds the sums over all. The sum over entries [i, j) is then the
 difference of the sums in rows j and i: exact, since all is integer. Runs have 8, 16, 32, ... rows;
 a full run first drops what is older than the horizon and else moves to one twice its size; a run
 left behind is used again.
 
-The functions marked `@compiled` are called from the kernels in `features` and `state`. None of
-them allocates: one that needs a larger arena says so (NO_ROOM) and leaves everything as it was,
-its caller grows the arena in Python and calls again.
+The functions marked `@compiled` are called from the kernels in `customers`, `terminals` and
+`labels`. None of them allocates: one that needs a larger arena says so (NO_ROOM) and leaves
+everything as it was, its caller grows the arena in Python and calls again.
 """
 
 from typing import NamedTuple
@@ -24,68 +24,65 @@ from flagpost.compiled import compiled
 
 Int64s = NDArray[np.int64]
 
-TIME, TAG, SUMS = 0, 1, 2
+TIME, TAG, PAYLOAD = 0, 1, 2
 """Columns of a row of entries."""
+
+KEY, OWNER, START, LENGTH, SIZE, TOUCHED_US, SLOT_WIDTH = 0, 1, 2, 3, 4, 5, 8
+"""Columns of a slot; its row fills a line of the processor's cache.
+
+The partition that the key came from; the first row of its run, how many entries are in it, and
+that it has 8 * 2**SIZE rows; the partition's event time when the last entry came.
+"""
 
 NO_ROOM = -1
 ABSENT = -1
 SMALLEST_RUN_ROWS = 8
 RUN_SIZES = 40
 
-SLOTS_USED, ROWS_USED, SLOTS_FREE = 0, 1, 2
+SLOTS_USED, ROWS_USED, SLOTS_FREE, IS_FULL = 0, 1, 2, 3
 """Places in `Arena.counters`."""
 
 
 class Arena(NamedTuple):
     """The arrays behind a history; `slots` and `rows` are capacities.
 
-    `owners` tags each key with the partition that it came from. `table` maps a key to its slot by
-    open addressing (keys are hashes already). `free_runs[c]` heads a list of unused runs of
-    8 * 2**c rows, linked through their first cell; `free_slots` is a stack.
+    `table` maps a key to its slot by open addressing (keys are hashes already). `free_runs[c]`
+    heads a list of unused runs of 8 * 2**c rows, linked through their first cell; `free_slots` is a
+    stack of slots whose LENGTH is ABSENT.
     """
 
-    keys: Int64s  # (slots,)
-    owners: Int64s  # (slots,)
-    starts: Int64s  # (slots,) first row of the run
-    lengths: Int64s  # (slots,) entries; ABSENT marks a slot that is free
-    run_sizes: Int64s  # (slots,) the run has 8 * 2**size rows
-    touched_us: Int64s  # (slots,) the partition's event time when the last entry came
-    entries: Int64s  # (rows, 2 + sums)
+    slots: Int64s  # (slots, SLOT_WIDTH)
+    entries: Int64s  # (rows, 2 + payload)
     table: Int64s  # (a power of two >= 2 * slots,) slot, or ABSENT
     free_runs: Int64s  # (RUN_SIZES,)
     free_slots: Int64s  # (slots,)
-    counters: Int64s  # (3,)
+    counters: Int64s  # (4,)
 
 
-def new_arena(sums: int, slots: int = 1024, rows: int = 16_384) -> Arena:
-    """Make an empty arena whose entries carry the given number of running sums."""
+def new_arena(payload: int, slots: int = 1024, rows: int = 16_384) -> Arena:
+    """Make an empty arena whose entries carry so many numbers besides time and tag."""
     return Arena(
-        keys=np.zeros(slots, np.int64),
-        owners=np.zeros(slots, np.int64),
-        starts=np.zeros(slots, np.int64),
-        lengths=np.full(slots, ABSENT, np.int64),
-        run_sizes=np.zeros(slots, np.int64),
-        touched_us=np.zeros(slots, np.int64),
-        entries=np.empty((rows, SUMS + sums), np.int64),
+        slots=np.full((slots, SLOT_WIDTH), ABSENT, np.int64),
+        entries=np.empty((rows, PAYLOAD + payload), np.int64),
         table=np.full(2 * slots, ABSENT, np.int64),
         free_runs=np.full(RUN_SIZES, ABSENT, np.int64),
         free_slots=np.zeros(slots, np.int64),
-        counters=np.zeros(3, np.int64),
+        counters=np.zeros(4, np.int64),
     )
 
 
 def grown(arena: Arena) -> Arena:
-    """Return the same history with twice the slots if none is left, else with twice the rows."""
-    full = arena.counters[SLOTS_USED] == arena.keys.size and arena.counters[SLOTS_FREE] == 0
-    if not full:
+    """Return the same history with more room, if a function has found it full.
+
+    Twice the slots if none is left, else twice the rows.
+    """
+    if not arena.counters[IS_FULL]:
+        return arena
+    arena.counters[IS_FULL] = 0
+    if arena.counters[SLOTS_USED] < arena.slots.shape[0] or arena.counters[SLOTS_FREE] > 0:
         return arena._replace(entries=_doubled(arena.entries))
     wider = arena._replace(
-        keys=_doubled(arena.keys),
-        owners=_doubled(arena.owners),
-        starts=_doubled(arena.starts),
-        lengths=_doubled(arena.lengths),
-        run_sizes=_doubled(arena.run_sizes),
-        touched_us=_doubled(arena.touched_us),
+        slots=_doubled(arena.slots),
         table=_doubled(arena.table),
         free_slots=_doubled(arena.free_slots),
     )
@@ -102,14 +99,14 @@ def index_slots(arena: Arena) -> None:
     """Rebuild the table from the slots in use."""
     arena.table[:] = ABSENT
     for slot in range(arena.counters[SLOTS_USED]):
-        if arena.lengths[slot] != ABSENT:
+        if arena.slots[slot, LENGTH] != ABSENT:
             _enter(arena, slot)
 
 
 @compiled
 def _enter(arena: Arena, slot: int) -> None:
     mask = arena.table.size - 1
-    place = arena.keys[slot] & mask
+    place = arena.slots[slot, KEY] & mask
     while arena.table[place] != ABSENT:
         place = (place + 1) & mask
     arena.table[place] = slot
@@ -122,7 +119,7 @@ def slot_of(arena: Arena, key: int) -> int:
     place = key & mask
     while True:
         slot = arena.table[place]
-        if slot == ABSENT or arena.keys[slot] == key:
+        if slot == ABSENT or arena.slots[slot, KEY] == key:
             return slot
         place = (place + 1) & mask
 
@@ -131,7 +128,8 @@ def slot_of(arena: Arena, key: int) -> int:
 def open_slot(arena: Arena, key: int, owner: int) -> int:
     """Give an unknown key an empty run; return its slot, or NO_ROOM."""
     recycled = arena.counters[SLOTS_FREE] > 0
-    if not recycled and arena.counters[SLOTS_USED] == arena.keys.size:
+    if not recycled and arena.counters[SLOTS_USED] == arena.slots.shape[0]:
+        arena.counters[IS_FULL] = 1
         return NO_ROOM
     start = _take_run(arena, 0)
     if start == NO_ROOM:
@@ -142,10 +140,11 @@ def open_slot(arena: Arena, key: int, owner: int) -> int:
     else:
         slot = arena.counters[SLOTS_USED]
         arena.counters[SLOTS_USED] += 1
-    arena.keys[slot] = key
-    arena.owners[slot] = owner
-    arena.starts[slot] = start
-    arena.run_sizes[slot] = 0
+    arena.slots[slot, KEY] = key
+    arena.slots[slot, OWNER] = owner
+    arena.slots[slot, TOUCHED_US] = 0
+    arena.slots[slot, START] = start
+    arena.slots[slot, SIZE] = 0
     forget_entries(arena, slot)
     _enter(arena, slot)
     return slot
@@ -154,8 +153,8 @@ def open_slot(arena: Arena, key: int, owner: int) -> int:
 @compiled
 def forget_entries(arena: Arena, slot: int) -> None:
     """Make a slot's history empty."""
-    arena.lengths[slot] = 0
-    arena.entries[arena.starts[slot], SUMS:] = 0
+    arena.slots[slot, LENGTH] = 0
+    arena.entries[arena.slots[slot, START], PAYLOAD:] = 0
 
 
 @compiled
@@ -167,6 +166,7 @@ def _take_run(arena: Arena, size: int) -> int:
     start = arena.counters[ROWS_USED]
     rows = SMALLEST_RUN_ROWS << size
     if start + rows > arena.entries.shape[0]:
+        arena.counters[IS_FULL] = 1
         return NO_ROOM
     arena.counters[ROWS_USED] += rows
     return start
@@ -217,51 +217,58 @@ def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
     Entries at or before the horizon may be dropped. They are only when the run is full, so
     nothing that is read from the history may depend on whether they are still there.
     """
-    start, length, size = arena.starts[slot], arena.lengths[slot], arena.run_sizes[slot]
+    start, length, size = (
+        arena.slots[slot, START],
+        arena.slots[slot, LENGTH],
+        arena.slots[slot, SIZE],
+    )
     if length + 1 < SMALLEST_RUN_ROWS << size:
         return 0
     dropped = count_until(arena.entries, start, length, horizon_us)
     if 4 * dropped >= length:
-        for row in range(start, start + length - dropped + 1):
-            arena.entries[row] = arena.entries[row + dropped]
-        arena.lengths[slot] -= dropped
+        _copy_rows(arena.entries, start + dropped, start, length - dropped + 1)
+        arena.slots[slot, LENGTH] -= dropped
         return dropped
     moved = _take_run(arena, size + 1)
     if moved == NO_ROOM:
         return NO_ROOM
-    arena.entries[moved : moved + length + 1] = arena.entries[start : start + length + 1]
+    _copy_rows(arena.entries, start, moved, length + 1)
     _leave_run(arena, start, size)
-    arena.starts[slot] = moved
-    arena.run_sizes[slot] = size + 1
+    arena.slots[slot, START] = moved
+    arena.slots[slot, SIZE] = size + 1
     return 0
 
 
 @compiled
-def insert(
-    arena: Arena, slot: int, index: int, time_us: int, tag: int, increments: tuple[int, ...]
-) -> None:
-    """Insert an entry before the one at `index`; there must be room for it.
+def _copy_rows(entries: Int64s, source: int, target: int, n: int) -> None:
+    """Copy rows one by one, the first one first: the target may overlap what lies before it."""
+    for row in range(n):
+        for column in range(entries.shape[1]):
+            entries[target + row, column] = entries[source + row, column]
 
-    A late event moves the entries after it by one row and adds to their running sums.
+
+@compiled
+def insert(arena: Arena, slot: int, index: int, time_us: int, tag: int) -> int:
+    """Open a row before the entry at `index` and return its place; there must be room for it.
+
+    The entries from there on move by one row. The payload of the new row is that of the entry it
+    stands before, which is what running sums want.
     """
-    place = arena.starts[slot] + index
-    for row in range(arena.starts[slot] + arena.lengths[slot], place - 1, -1):
-        arena.entries[row + 1, TIME] = arena.entries[row, TIME]
-        arena.entries[row + 1, TAG] = arena.entries[row, TAG]
-        for which in range(len(increments)):
-            arena.entries[row + 1, SUMS + which] = (
-                arena.entries[row, SUMS + which] + increments[which]
-            )
+    place = arena.slots[slot, START] + index
+    for row in range(arena.slots[slot, START] + arena.slots[slot, LENGTH], place - 1, -1):
+        for column in range(arena.entries.shape[1]):
+            arena.entries[row + 1, column] = arena.entries[row, column]
     arena.entries[place, TIME] = time_us
     arena.entries[place, TAG] = tag
-    arena.lengths[slot] += 1
+    arena.slots[slot, LENGTH] += 1
+    return place
 
 
 @compiled
 def forget_owner(arena: Arena, owner: int) -> None:
     """Drop every key of an owner."""
     for slot in range(arena.counters[SLOTS_USED]):
-        if arena.lengths[slot] != ABSENT and arena.owners[slot] == owner:
+        if arena.slots[slot, LENGTH] != ABSENT and arena.slots[slot, OWNER] == owner:
             _close_slot(arena, slot)
     index_slots(arena)
 
@@ -270,15 +277,15 @@ def forget_owner(arena: Arena, owner: int) -> None:
 def forget_idle(arena: Arena, owner: int, horizon_us: int) -> None:
     """Drop every key of an owner that got its last entry at or before the horizon."""
     for slot in range(arena.counters[SLOTS_USED]):
-        is_open = arena.lengths[slot] != ABSENT and arena.owners[slot] == owner
-        if is_open and arena.touched_us[slot] <= horizon_us:
+        is_open = arena.slots[slot, LENGTH] != ABSENT and arena.slots[slot, OWNER] == owner
+        if is_open and arena.slots[slot, TOUCHED_US] <= horizon_us:
             _close_slot(arena, slot)
     index_slots(arena)
 
 
 @compiled
 def _close_slot(arena: Arena, slot: int) -> None:
-    _leave_run(arena, arena.starts[slot], arena.run_sizes[slot])
-    arena.lengths[slot] = ABSENT
+    _leave_run(arena, arena.slots[slot, START], arena.slots[slot, SIZE])
+    arena.slots[slot, LENGTH] = ABSENT
     arena.free_slots[arena.counters[SLOTS_FREE]] = slot
     arena.counters[SLOTS_FREE] += 1

@@ -139,7 +139,7 @@ def _segment(
         return None
     entries = Entries(
         user_key=transactions.user_key[rows],
-        terminal_key=transactions.terminal_key[rows],
+        terminal_key=observed.terminal_key[rows],
         event_time_us=transactions.event_time_us[rows],
         amount_cents=transactions.amount_cents[rows],
         transaction_key=transactions.transaction_key[rows],

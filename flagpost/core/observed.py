@@ -1,6 +1,6 @@
 """What was seen of a batch: one row of features a transaction, and marks."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,4 @@ class Observed(NamedTuple):
     features: NDArray[np.float64]  # (n, features)
     is_high: NDArray[np.bool_]  # (n,) the amount is far above this customer's habit
     is_duplicate: NDArray[np.bool_]  # (n,) delivered before; neither scored nor remembered
-
-    @classmethod
-    def blank(cls, n: int, width: int) -> Self:
-        """Make room for n rows."""
-        return cls(np.zeros((n, width)), np.zeros(n, np.bool_), np.zeros(n, np.bool_))
+    terminal_key: NDArray[np.int64]  # (n,) where the terminal shows it; NO_TERMINAL where none does

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flagpost.core.decision import Decisions, decide
-from flagpost.core.features import Batch
+from flagpost.core.features import LATENESS_US
+from flagpost.core.observe import NO_TERMINAL, Batch
 from flagpost.core.observed import Observed
 from flagpost.core.redelivery import Identities, Recall, find_redelivered
 from flagpost.core.scorer import Scorer
@@ -67,8 +68,10 @@ def observe_transactions(
         is_redelivered[run.rows] = find_redelivered(
             run.partition, arrived, stream_time_us[run.rows], recall
         )
+    is_in_time = transactions.event_time_us > stream_time_us - LATENESS_US
     batch = Batch(
         user_key=transactions.user_key,
+        terminal_key=np.where(is_in_time, transactions.terminal_key, NO_TERMINAL),
         owner=owner,
         event_time_us=transactions.event_time_us,
         amount_cents=transactions.amount_cents,

@@ -1,6 +1,6 @@
-"""The journal's format: accepted transactions of one partition as packed columns.
+"""The journal's format: accepted messages of one partition as packed columns.
 
-    magic, n, then per column: kind, size code, offset, scale, the n packed numbers
+    magic, n, then per column: size code, offset, scale, the n packed numbers
 
 An integer column is stored as (value - offset) / scale in the fewest bytes that hold it: times in
 whole seconds need four bytes, not eight. About 40 bytes a transaction, most of them hashes.
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from flagpost.core.history import Int64s
 
-MAGIC = b"FPJ1"
 _HEADER = np.dtype([("magic", "S4"), ("n", "<u4")])
 _COLUMN = np.dtype([("size", "u1"), ("offset", "<i8"), ("scale", "<u8")])
 _UNSIGNED = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
@@ -22,8 +21,9 @@ _UNSIGNED = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
 class Entries(NamedTuple):
     """What the state keeps of n transactions, in offset order.
 
-    The ratio and the count of high amounts are stored because other members need them for the
-    terminal, and because a history that is loaded from the middle could not compute them again.
+    `terminal_key` is 0 for a transaction that its terminal shall not show. The ratio and the count
+    of high amounts are stored because other members need them for the terminal, and because a
+    history that is loaded from the middle could not compute them again.
     """
 
     user_key: Int64s
@@ -41,29 +41,44 @@ class Entries(NamedTuple):
         return Entries(*columns)
 
 
-def pack(entries: Entries) -> bytes:
+class LabelEntries(NamedTuple):
+    """What the state keeps of n labels; the time is that of the transaction."""
+
+    terminal_key: Int64s
+    event_time_us: Int64s
+    transaction_key: Int64s
+    known_at_us: Int64s
+    is_fraud: Int64s  # 0 or 1
+
+
+_KINDS: dict[bytes, type[Entries] | type[LabelEntries]] = {b"FPJ1": Entries, b"FPL1": LabelEntries}
+_MAGIC = {kind: magic for magic, kind in _KINDS.items()}
+
+
+def pack(entries: Entries | LabelEntries) -> bytes:
     """Pack at least one row into bytes."""
-    header = np.array([(MAGIC, entries.user_key.size)], _HEADER)
-    return header.tobytes() + b"".join(
-        _pack_column(column.view(np.int64)) for column in entries
-    )  # fmt: skip
+    header = np.array([(_MAGIC[type(entries)], entries.event_time_us.size)], _HEADER)
+    columns = (_pack_column(column.view(np.int64)) for column in entries)
+    return header.tobytes() + b"".join(columns)
 
 
-def unpack(packed: bytes) -> Entries:
+def unpack(packed: bytes) -> Entries | LabelEntries:
     """Return the rows that were packed, each number as it was.
 
     Raises:
         ValueError: the bytes are not a segment of this version.
     """
     header = np.frombuffer(packed, _HEADER, count=1)[0]
-    if header["magic"] != MAGIC:
+    kind = _KINDS.get(header["magic"])
+    if kind is None:
         msg = f"not a journal segment of this version: it begins with {packed[:4]!r}"
         raise ValueError(msg)
-    columns, place = {}, _HEADER.itemsize
-    for name in Entries._fields:
+    columns, place = dict[str, Any](), _HEADER.itemsize
+    for name in kind._fields:
         columns[name], place = _unpack_column(packed, place, int(header["n"]))
-    ratio = columns.pop("amount_ratio").view(np.float64)
-    return Entries(**columns, amount_ratio=ratio)
+    if kind is Entries:
+        columns["amount_ratio"] = columns["amount_ratio"].view(np.float64)
+    return kind(**columns)
 
 
 def _pack_column(column: Int64s) -> bytes:

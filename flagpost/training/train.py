@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from flagpost.core.features import DAY_US
+from flagpost.core.calendar import DAY_US
 from flagpost.core.history import Int64s
 from flagpost.errors import BadConfiguration
 from flagpost.model import FraudModel

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flagpost.core.features import DAY_US, RETENTION_US
+from flagpost.core.calendar import DAY_US
+from flagpost.core.features import RETENTION_US
 from flagpost.core.redelivery import Identities, find_redelivered
 from flagpost.core.stream_time import running_maximum
 from flagpost.events import Partition, TransactionDecoder

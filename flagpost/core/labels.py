@@ -1,0 +1,126 @@
+"""Labels, and whether a transaction is known as fraud at some time.
+
+A label counts from seven days after its transaction on, since that is how long most take; a later
+one from a day after it is known. So it makes no difference which member of a group hears of it
+when, as long as no member is more than a day ahead of the labels. The latest label that counts
+decides; a transaction without one is genuine.
+
+The labels of a terminal lie in a history by (time of the transaction, its tag, known_at).
+"""
+
+from flagpost.compiled import compiled
+from flagpost.core.features import LABEL_DELAY_US, LATE_LABEL_DELAY_US, RETENTION_US
+from flagpost.core.history import (
+    ABSENT,
+    LENGTH,
+    NO_ROOM,
+    PAYLOAD,
+    START,
+    TAG,
+    TIME,
+    TOUCHED_US,
+    Arena,
+    Int64s,
+    insert,
+    latest_us,
+    make_room,
+    open_slot,
+    slot_of,
+)
+
+KNOWN_AT, IS_FRAUD = PAYLOAD, PAYLOAD + 1
+LABEL_PAYLOAD = 2
+
+
+@compiled
+def counts_from_us(time_us: int, known_at_us: int) -> int:
+    """Return from when on a label counts, given the time of its transaction."""
+    return max(time_us + LABEL_DELAY_US, known_at_us + LATE_LABEL_DELAY_US)
+
+
+@compiled
+def remember_label(
+    labels: Arena, key: int, time_us: int, tag: int, known_at_us: int, is_fraud: int,
+    stream_time_us: int,
+) -> int:  # fmt: skip
+    """Add a label unless it is there; returns 0 or NO_ROOM."""
+    slot = slot_of(labels, key)
+    if slot == ABSENT:
+        slot = open_slot(labels, key, 0)
+        if slot == NO_ROOM:
+            return NO_ROOM
+    entries, start, length = labels.entries, labels.slots[slot, START], labels.slots[slot, LENGTH]
+    index = _place_of(entries, start, length, time_us, tag, known_at_us, is_fraud)
+    if _is_at(entries, start + index, start + length, time_us, tag, known_at_us, is_fraud):
+        return 0
+    horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
+    dropped = make_room(labels, slot, horizon_us)
+    if dropped == NO_ROOM:
+        return NO_ROOM
+    place = insert(labels, slot, max(index - dropped, 0), time_us, tag)
+    labels.entries[place, KNOWN_AT] = known_at_us
+    labels.entries[place, IS_FRAUD] = is_fraud
+    labels.slots[slot, TOUCHED_US] = max(labels.slots[slot, TOUCHED_US], stream_time_us)
+    return 0
+
+
+@compiled
+def is_fraud_at(
+    entries: Int64s, start: int, length: int, time_us: int, tag: int, now_us: int
+) -> bool:
+    """Say whether a transaction is known as fraud at a time, by the labels in a run."""
+    row = start + first_label(entries, start, length, time_us)
+    fraud = False
+    while row < start + length and entries[row, TIME] == time_us:
+        if entries[row, TAG] == tag and counts_from_us(time_us, entries[row, KNOWN_AT]) <= now_us:
+            fraud = entries[row, IS_FRAUD] == 1
+        row += 1
+    return fraud
+
+
+@compiled
+def first_label(entries: Int64s, start: int, length: int, time_us: int) -> int:
+    """Count the labels of transactions before a time."""
+    low, high = 0, length
+    while low < high:
+        middle = (low + high) >> 1
+        if entries[start + middle, TIME] < time_us:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _place_of(
+    entries: Int64s, start: int, length: int,
+    time_us: int, tag: int, known_at_us: int, is_fraud: int,
+) -> int:  # fmt: skip
+    """Count the labels that come before this one in the order of all four numbers."""
+    index = first_label(entries, start, length, time_us)
+    while index < length:
+        row = start + index
+        mine = (time_us, tag, known_at_us, is_fraud)
+        other = (
+            entries[row, TIME],
+            entries[row, TAG],
+            entries[row, KNOWN_AT],
+            entries[row, IS_FRAUD],
+        )
+        if other >= mine:
+            break
+        index += 1
+    return index
+
+
+@compiled
+def _is_at(
+    entries: Int64s, row: int, end: int, time_us: int, tag: int, known_at_us: int, is_fraud: int
+) -> bool:
+    return bool(
+        row < end
+        and entries[row, TIME] == time_us
+        and entries[row, TAG] == tag
+        and entries[row, KNOWN_AT] == known_at_us
+        and entries[row, IS_FRAUD] == is_fraud
+    )
