@@ -78,7 +78,9 @@ class Ownership:
     def recall(self, partition: Partition, first_us: int, last_us: int) -> Iterator[Entries]:
         """Read what a partition has accepted between two event times, both included. Blocks."""
         for segment in self._store.recall_segments(partition, first_us, last_us):
-            yield unpack(segment.columns)
+            entries = unpack(segment.columns)
+            if isinstance(entries, Entries):
+                yield entries
 
     def advance(self, advances: Iterable[Advance]) -> None:
         """Note what was committed; once per event day, drop what no window reaches any more."""

@@ -12,15 +12,20 @@ from flagpost.core.scorer import Floats, Scorer, tabulate
 QUANTILES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999)
 ROUND_COUNTS = np.array([0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200.0])
 
+EVERY_FIVE_DAYS = np.arange(0.0, 61.0, 5.0)
+
 
 def knots_of(name: str, column: Floats) -> Floats:
-    """Choose ascending knots for a feature: round values for counts, else quantiles, all distinct.
+    """Choose ascending knots for a feature: round values for counts and days, else quantiles.
 
     Fewer than two knots mean that the feature never varied and has nothing to say.
     """
     unit = FEATURES[FEATURE_NAMES.index(name)].unit
     if unit == "count":
         return ROUND_COUNTS[(column.min() <= ROUND_COUNTS) & (column.max() >= ROUND_COUNTS)]
+    if unit.startswith("days"):
+        inner = EVERY_FIVE_DAYS[(column.min() < EVERY_FIVE_DAYS) & (column.max() > EVERY_FIVE_DAYS)]
+        return np.unique([column.min(), *inner, column.max()])
     if unit == "0 or 1":
         return np.unique(column)
     return np.unique(np.quantile(column, QUANTILES))
