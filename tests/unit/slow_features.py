@@ -17,7 +17,7 @@ def slow_features(
 ) -> tuple[dict[str, float], bool]:
     """Features that depend on the customer's past, and whether the amount is a high one."""
     latest = max([time_us, *(t for t, *_ in past)])
-    seen = [p for p in past if p[0] > latest - 38 * DAY and p[0] <= time_us]
+    seen = [p for p in past if p[0] > latest - 45 * DAY and p[0] <= time_us]
 
     def within(length: int) -> list[tuple[int, int, bool, int]]:
         return [p for p in seen if p[0] > time_us - length]

@@ -7,28 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flagpost.core.features import FEATURE_NAMES, Batch
-from flagpost.core.observed import Observed
+from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.state import State
-from flagpost.core.stream_time import running_maximum
 from flagpost.events import UNKNOWN_BALANCE
+from tests.unit.observing import MEAN_CENTS, Row, observe
 from tests.unit.slow_features import DAY, HOUR, SlowCustomer, slow_features
 
-MEAN_CENTS = 5_000.0
 START = 20_000 * DAY
-
-
-Row = tuple[int, int, int, int]
-
-
-def observe(
-    state: State, rows: list[Row], balance_cents: int = int(UNKNOWN_BALANCE), reached_us: int = 0
-) -> Observed:
-    users, times, cents, keys = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    balances = np.full_like(users, balance_cents)
-    stream_time = running_maximum(times, reached_us)
-    batch = Batch(users, np.zeros_like(users), times, cents, balances, keys, stream_time)
-    return state.observe(batch, MEAN_CENTS, np.zeros(users.size, np.bool_))
 
 
 def feature(state: State, row: Row, name: str, balance: int) -> float:
@@ -41,7 +26,7 @@ def us(text: str) -> int:
 
 
 steps = st.one_of(
-    st.integers(0, 3 * HOUR), st.sampled_from([0, HOUR, DAY, 7 * DAY, 30 * DAY, 38 * DAY]),
+    st.integers(0, 3 * HOUR), st.sampled_from([0, HOUR, DAY, 7 * DAY, 30 * DAY, 45 * DAY]),
     st.integers(-45 * DAY, 45 * DAY),
 )  # fmt: skip
 rows = st.lists(
@@ -70,9 +55,9 @@ def test_windows_equal_a_plain_reference_for_late_and_duplicate_events_in_any_ba
     customers: dict[int, SlowCustomer] = defaultdict(SlowCustomer)
     for row, (user, at, cents, key) in enumerate(events):
         customer = customers[user]
-        if customer.touched <= reached[row] - 38 * DAY:
+        if customer.touched <= reached[row] - 45 * DAY:
             customer.past.clear()
-        horizon = max([at, *(p[0] for p in customer.past)]) - 38 * DAY
+        horizon = max([at, *(p[0] for p in customer.past)]) - 45 * DAY
         known = at > horizon and (at, key) in {(p[0], p[3]) for p in customer.past}
         assert duplicate[row] == known
         if known:
@@ -90,7 +75,7 @@ def test_a_customer_with_many_transactions_and_many_customers_outgrow_the_first_
     users = np.where(rng.random(n) < 0.5, 7, rng.integers(100, 9_000, n))
     times = START + np.arange(n) * 1_000_000
     state = State()
-    rows = list(zip(users.tolist(), times.tolist(), [100] * n, range(n), strict=True))
+    rows = list(zip(users, times, [100] * n, range(n), strict=True))
     matrix = observe(state, rows).features
     counts = matrix[:, FEATURE_NAMES.index("customer_tx_count_24h")]
     mine = users == 7
@@ -104,7 +89,7 @@ def test_memory_is_bounded_when_time_goes_on() -> None:
     n, sizes = 20_000, []
     for year in range(6):
         times = START + (np.arange(n) + year * n) * (365 * DAY // n)
-        rows = [(i % 50, int(time_us), 100, i) for i, time_us in enumerate(times)]
+        rows = list(zip(np.arange(n) % 50, times, [100] * n, range(n), strict=True))
         observe(state, rows)
         sizes.append(state.n_bytes)
     assert sizes[-1] == sizes[1]
@@ -122,8 +107,8 @@ def test_memory_is_bounded_when_time_goes_on() -> None:
 )
 def test_weekend_and_night_follow_the_calendar_in_utc(when: str, weekend: int, night: int) -> None:
     row = (1, us(when), 100, 1)
-    assert feature(State(), row, "is_weekend", int(UNKNOWN_BALANCE)) == weekend
-    assert feature(State(), row, "is_night", int(UNKNOWN_BALANCE)) == night
+    assert feature(State(), row, "is_weekend", UNKNOWN_BALANCE) == weekend
+    assert feature(State(), row, "is_night", UNKNOWN_BALANCE) == night
 
 
 @pytest.mark.parametrize(

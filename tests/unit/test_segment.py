@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagpost.core.effects import Segment
-from flagpost.core.features import Batch
+from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
+from flagpost.core.observe import Batch
 from flagpost.core.observed import Observed
 from flagpost.core.segment import Entries, pack, unpack
 from flagpost.core.state import State
@@ -48,7 +49,7 @@ def test_bytes_of_another_kind_are_refused(broken: bytes) -> None:
 def live_batch(rng: np.random.Generator, n: int, start: int) -> Batch:
     times = start + np.sort(rng.integers(0, 5 * DAY, n)) - (rng.random(n) < 0.1) * 2 * DAY
     return Batch(
-        rng.integers(1, 30, n), np.zeros(n, np.int64), times.astype(np.int64),
+        rng.integers(1, 30, n), rng.integers(1, 9, n), np.zeros(n, np.int64), times.astype(np.int64),
         rng.integers(0, 30_000, n), np.full(n, UNKNOWN_BALANCE), rng.integers(0, 50, n),
         running_maximum(times.astype(np.int64), start),
     )  # fmt: skip
@@ -61,18 +62,18 @@ def observe(state: State, batch: Batch, mean_cents: float = 1.0) -> Observed:
 def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them() -> None:
     rng, lived, partition = np.random.default_rng(5), State(), Partition("t", 0)
     folded, mean = State(), 5_000.0
-    for step in range(12):
+    for step in range(14):
         batch = live_batch(rng, 200, (20_000 + 5 * step) * DAY)
         observed = observe(lived, batch, mean)
         kept = ~observed.is_duplicate
         entries = Entries(
-            batch.user_key, batch.user_key, batch.event_time_us, batch.amount_cents,
-            batch.transaction_key, observed.features[:, 0], batch.user_key,
-            observed.is_high.astype(np.int64),
+            batch.user_key, batch.terminal_key, batch.event_time_us, batch.amount_cents,
+            batch.transaction_key, observed.features[:, AMOUNT_RATIO],
+            observed.features[:, HIGH_COUNT_14D].astype(np.int64), observed.is_high.astype(np.int64),
         ).where(kept)  # fmt: skip
-        if step >= 4:  # 40 days are enough
+        if step >= 4:  # 50 days are enough
             folded.fold(Segment(partition, step, step + 1, 0, 0, pack(entries)))
-    last = live_batch(rng, 500, 20_060 * DAY)
+    last = live_batch(rng, 500, 20_070 * DAY)
     expected, got = observe(lived, last, mean), observe(folded, last, mean)
     for before, after in zip(expected, got, strict=True):
         assert np.array_equal(before, after)
