@@ -61,14 +61,20 @@ def _doubtful(
     return doubtful
 
 
-@compiled
 def hash_texts(text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """XXH64 of each text, as a signed number; 0 for an empty one, which stands for absent."""
     keys = np.zeros(len(offsets) - 1, np.int64)
+    _hash_texts(text, offsets, keys)
+    return keys
+
+
+@compiled
+def _hash_texts(
+    text: NDArray[np.uint8], offsets: NDArray[np.int64], keys: NDArray[np.int64]
+) -> None:
     for row in range(len(keys)):
         if offsets[row] < offsets[row + 1]:
             keys[row] = np.int64(_xxh64(text, np.uint64(offsets[row]), np.uint64(offsets[row + 1])))
-    return keys
 
 
 @compiled

@@ -37,7 +37,6 @@ def _classify_bytes() -> NDArray[np.uint8]:
 _BYTE_CLASS = _classify_bytes()
 
 
-@compiled
 def find_repeated_fields(
     messages: NDArray[np.uint8], offsets: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
@@ -54,12 +53,22 @@ def find_repeated_fields(
         (n,) true where a message has to be looked at.
     """
     marked = np.zeros(len(offsets) - 1, np.bool_)
-    starts = np.empty(_MAX_FIELDS, np.uint64)
-    lengths = np.empty(_MAX_FIELDS, np.uint64)
+    starts, lengths = np.empty(_MAX_FIELDS, np.uint64), np.empty(_MAX_FIELDS, np.uint64)
+    _mark_doubtful(messages, offsets, starts, lengths, marked)
+    return marked
+
+
+@compiled
+def _mark_doubtful(
+    messages: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    starts: NDArray[np.uint64],
+    lengths: NDArray[np.uint64],
+    marked: NDArray[np.bool_],
+) -> None:
     for row in range(len(marked)):
         at, end = np.uint64(offsets[row]), np.uint64(offsets[row + 1])
         marked[row] = _is_doubtful(messages, at, end, starts, lengths)
-    return marked
 
 
 @compiled

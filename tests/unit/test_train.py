@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flagpost.core.features import DAY_US, HOUR_US
+from flagpost.core.calendar import DAY_US, HOUR_US
 from flagpost.core.history import Int64s
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder
