@@ -1,4 +1,4 @@
-"""The messages that cannot be scored: why, and how that is told."""
+"""The messages that cannot be used: why, and how that is told."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
-    """Why a message cannot be scored; docs/events.md has an example of each."""
+    """Why a message cannot be used; docs/events.md has an example of each."""
 
     TOMBSTONE = auto()
     EMPTY = auto()
@@ -17,6 +17,7 @@ class Reason(StrEnum):
     TOO_DEEP = auto()
     DUPLICATE_FIELD = auto()
     NOT_A_TRANSACTION = auto()
+    NOT_A_LABEL = auto()
     MISSING_FIELD = auto()
     WRONG_TYPE = auto()
     OUT_OF_RANGE = auto()
@@ -28,6 +29,7 @@ class Reason(StrEnum):
     BAD_TIMESTAMP = auto()
     BEFORE_1970 = auto()
     IN_THE_FUTURE = auto()
+    KNOWN_TOO_EARLY = auto()
 
 
 @dataclass(frozen=True, slots=True)

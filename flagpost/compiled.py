@@ -13,7 +13,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from numba import config, njit
 
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "_nrt": False,
+    "forceinline": True,
+}
 
 PACKAGE = Path(__file__).parent
 

@@ -21,6 +21,7 @@ from flagpost.postgres.engine import create_engine
 from flagpost.postgres.flagged import flagged
 from flagpost.postgres.store import PostgresStore
 from flagpost.settings import HOME, Settings
+from flagpost.training.labels import find_frauds
 from flagpost.training.offline import decode_log
 from flagpost.up import bring_up
 
@@ -91,8 +92,8 @@ def _report(log: Path, settings: Settings, counts: Counts, engine: Engine) -> No
     ids = [each for batch in decoded.batches for each in batch.transaction_id]
     found = flagged(engine)
     found = found[found["transaction_id"].isin(ids)]
-    frauds = decoded.labels.frauds(found["transaction_id"])
-    n_frauds = int(decoded.labels.frauds(set(ids)).sum())
+    frauds = find_frauds(decoded.labels, found["transaction_id"])
+    n_frauds = int(find_frauds(decoded.labels, set(ids)).sum())
     console.print()
     console.print(flagged_table(found, frauds))
     console.print(counts_table(counts))

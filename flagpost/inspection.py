@@ -1,14 +1,17 @@
 """A closer look at one message: the first thing that is wrong with it, if anything is.
 
-This is the slow way, some microseconds a message. It goes by the same types as the fast way, one
-field at a time, so that both agree on what is bad.
+This is the slow way, some microseconds a message. It goes by the same types as the decoder of the
+message, one field at a time, so that both agree on what is bad.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import msgspec
 
@@ -25,10 +28,41 @@ MAX_ACCOUNT_BALANCE = 1e12
 """The largest account balance, owned or owed, in units of the currency."""
 
 
+@dataclass(frozen=True)
+class MessageKind:
+    """What is read of one kind of message.
+
+    Attributes:
+        name: what its `type` says, if it has one.
+        refusal: the reason that is given when `type` says something else.
+        fields: the fields that are read, with their types, in the order of inspection.
+        required: those of them that must be there.
+    """
+
+    name: str
+    refusal: Reason
+    fields: Mapping[str, Any]
+    required: tuple[str, ...]
+
+    @cached_property
+    def decoders(self) -> Mapping[str, msgspec.json.Decoder[Timestamp]]:
+        """A decoder of each field."""
+        return {name: msgspec.json.Decoder(type_) for name, type_ in self.fields.items()}
+
+
+TRANSACTION = MessageKind("transaction", Reason.NOT_A_TRANSACTION, READ_FIELDS, REQUIRED_FIELDS)
+
+
 def find_problem(
-    message: bytes | None, mapping: FieldMapping, latest_event_time_us: int
+    message: bytes | None,
+    mapping: FieldMapping,
+    latest_time_us: int,
+    kind: MessageKind = TRANSACTION,
 ) -> Problem | None:
-    """Look closely at one message; None if it is a good transaction."""
+    """Look closely at one message; None if it is a good one of its kind.
+
+    No time in it may lie after `latest_time_us`, microseconds since 1970.
+    """
     if message is None:
         return Problem(Reason.TOMBSTONE, None, "The message has no value (a tombstone).")
     unfit = _find_unfit_bytes(message)
@@ -37,11 +71,11 @@ def find_problem(
     fields = _split_fields(message)
     if isinstance(fields, Problem):
         return fields
-    problem = _find_repeated_field(message)
-    names = (name for name in READ_FIELDS if name not in mapping.constants)
+    problem = _find_repeated_field(message, len(fields))
+    names = (name for name in kind.fields if name not in mapping.constants)
     while problem is None and (name := next(names, None)):
         source = mapping.source_name(name)
-        problem = _find_problem_of_field(name, fields.get(source), source, latest_event_time_us)
+        problem = _find_problem_of_field(kind, name, fields.get(source), source, latest_time_us)
     return problem
 
 
@@ -93,11 +127,11 @@ def _depth(message: bytes) -> int:
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|([{}\[\]])', re.DOTALL)
 
 
-def _find_repeated_field(message: bytes) -> Problem | None:
-    names = [name for name, _ in _PAIRS.decode(message.decode())]
-    if len(set(names)) == len(names):
+def _find_repeated_field(message: bytes, n_names: int) -> Problem | None:
+    pairs = _PAIRS.decode(message.decode())
+    if len(pairs) == n_names:
         return None
-    name, times = Counter(names).most_common(1)[0]
+    name, times = Counter(name for name, _ in pairs).most_common(1)[0]
     field = _shorten(name)
     return Problem(Reason.DUPLICATE_FIELD, field, f"`{field}` is given {times} times.")
 
@@ -106,35 +140,35 @@ _PAIRS = json.JSONDecoder(object_pairs_hook=list, parse_int=str, parse_float=str
 
 
 def _find_problem_of_field(
-    name: str, raw: msgspec.Raw | None, source_name: str, latest_event_time_us: int
+    kind: MessageKind,
+    name: str,
+    raw: msgspec.Raw | None,
+    source_name: str,
+    latest_time_us: int,
 ) -> Problem | None:
     if raw is None or bytes(raw) == b"null":
-        if name not in REQUIRED_FIELDS:
+        if name not in kind.required:
             return None
         return Problem(Reason.MISSING_FIELD, source_name, f"`{source_name}` is missing or null.")
     try:
-        content = _FIELD_DECODERS[name].decode(raw)
+        content = kind.decoders[name].decode(raw)
     except msgspec.DecodeError as error:
-        complaint: Complaint | None = _complain_of_type(name, error)
+        complaint: Complaint | None = _complain_of_type(kind, name, error)
     else:
-        complaint = _complain_of_content(name, content, latest_event_time_us)
+        complaint = _complain_of_content(name, content, latest_time_us)
     if complaint is None:
         return None
     reason, what = complaint
     return Problem(reason, source_name, f"`{source_name}` {what}.")
 
 
-_FIELD_DECODERS: dict[str, msgspec.json.Decoder[Timestamp]] = {
-    name: msgspec.json.Decoder(type_) for name, type_ in READ_FIELDS.items()
-}
-
 Complaint = tuple[Reason, str]
 """A reason, and the rest of a sentence that begins with the field."""
 
 
-def _complain_of_type(name: str, error: msgspec.DecodeError) -> Complaint:
+def _complain_of_type(kind: MessageKind, name: str, error: msgspec.DecodeError) -> Complaint:
     if name == "type":
-        return Reason.NOT_A_TRANSACTION, 'is not "transaction"; nothing else belongs in this topic'
+        return kind.refusal, f'is not "{kind.name}"; nothing else belongs in this topic'
     if "out of range" in str(error):
         return Reason.OUT_OF_RANGE, "is a number out of range"
     _, _, found = str(error).rpartition(", got ")
@@ -146,26 +180,27 @@ _EXPECTED = {
     "amount": "a number",
     "account_balance": "a number",
     "timestamp": "a string or a number",
+    "known_at": "a string or a number",
+    "is_fraud": "true or false",
+    "source": "a string",
 }
 
 
-def _complain_of_content(
-    name: str, content: Timestamp, latest_event_time_us: int
-) -> Complaint | None:
+def _complain_of_content(name: str, content: Timestamp, latest_time_us: int) -> Complaint | None:
     match name:
-        case "timestamp":
-            return _complain_of_time(content, latest_event_time_us)
+        case "timestamp" | "known_at":
+            return _complain_of_time(content, latest_time_us)
         case "amount":
             return _complain_of_amount(float(content))
         case "account_balance":
             return _complain_of_balance(float(content))
-        case "type":
+        case "type" | "is_fraud":
             return None
         case _:
-            return _complain_of_id(str(content))
+            return _complain_of_text(str(content))
 
 
-def _complain_of_id(text: str) -> Complaint | None:
+def _complain_of_text(text: str) -> Complaint | None:
     if not text:
         return Reason.EMPTY_ID, "is empty"
     if len(text) > MAX_ID_CHARACTERS:
@@ -191,13 +226,13 @@ def _complain_of_balance(balance: float) -> Complaint | None:
     return None
 
 
-def _complain_of_time(timestamp: Timestamp, latest_event_time_us: int) -> Complaint | None:
-    event_time_us = parse_time(timestamp)
-    if event_time_us == UNREADABLE_TIME:
+def _complain_of_time(timestamp: Timestamp, latest_time_us: int) -> Complaint | None:
+    time_us = parse_time(timestamp)
+    if time_us == UNREADABLE_TIME:
         return Reason.BAD_TIMESTAMP, f"is {_shown(timestamp)}, which is no date and time"
-    if event_time_us < 0:
+    if time_us < 0:
         return Reason.BEFORE_1970, f"is {_shown(timestamp)}, which is before 1970"
-    if event_time_us > latest_event_time_us:
+    if time_us > latest_time_us:
         return Reason.IN_THE_FUTURE, f"is {_shown(timestamp)}, which is too far in the future"
     return None
 

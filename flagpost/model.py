@@ -32,6 +32,8 @@ MODEL_FEATURES = (
     "customer_total_amount_24h", "customer_avg_amount_7d", "seconds_since_last",
     "amount_ratio", "customer_high_count_7d", "customer_high_count_14d",
     "ratio_if_recent_high", "amount_to_balance",
+    "terminal_run", "terminal_run_plain", "terminal_run_age_days", "terminal_run_min_ratio",
+    "terminal_days_since_genuine", "terminal_quiet_days",
 )  # fmt: skip
 """What the pretrained model looks at; any subset of `FEATURE_NAMES` can be fitted."""
 

@@ -11,8 +11,10 @@ from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
 from flagpost.core.store import Store
 from flagpost.errors import OffsetLost
+from flagpost.event_order import EventOrder
 from flagpost.events import Partition
 from flagpost.kafka.source import Source
+from flagpost.peers import Peers
 
 JOURNAL_RETENTION_US = 400 * DAY_US
 """For so long a transaction that is sent again is known to have been decided."""
@@ -23,10 +25,14 @@ log = structlog.get_logger()
 class Ownership:
     """The partitions of one member; those `wanted` are assigned to it but not taken over yet."""
 
-    def __init__(self, source: Source, store: Store, state: State) -> None:
+    def __init__(
+        self, source: Source, store: Store, state: State, order: EventOrder, peers: Peers
+    ) -> None:
         self._source = source
         self._store = store
         self._state = state
+        self._order = order
+        self._peers = peers
         self.positions: dict[Partition, Position] = {}
         self.wanted: set[Partition] = set()
 
@@ -43,8 +49,11 @@ class Ownership:
             self.wanted.add(partition)
 
     def _drop(self, partition: Partition) -> None:
-        if self.positions.pop(partition, None) is not None:
+        position = self.positions.pop(partition, None)
+        if position is not None:
+            self._order.drop(partition)
             self._state.forget(partition)
+            self._peers.part(partition, position)
 
     def take_over(self) -> None:
         """Make every wanted partition ours: a new epoch, its position, its state, a seek. Blocks.
@@ -61,6 +70,7 @@ class Ownership:
         self._load_state(positions)
         self._source.seek({p: position.next_offset for p, position in positions.items()})
         self.positions.update(positions)
+        self._peers.meet(self.positions)
         self.wanted -= wanted
         log.info("taken over", partitions=_named({p: x.epoch for p, x in positions.items()}))
 
@@ -74,6 +84,10 @@ class Ownership:
         }
         for segment in self._store.load_segments(positions.keys(), since):
             self._state.fold(segment)
+
+    def reached_us(self, partition: Partition) -> int | None:
+        """Return the event time up to which one of our partitions was read."""
+        return self._order.reached_us(partition, self.positions[partition])
 
     def recall(self, partition: Partition, first_us: int, last_us: int) -> Iterator[Entries]:
         """Read what a partition has accepted between two event times, both included. Blocks."""

@@ -6,6 +6,7 @@ from functools import partial
 from threading import Event
 
 from flagpost.clock import latest_event_time_us
+from flagpost.core.decoding import MessageDecoder
 from flagpost.dead_share import DeadShare
 from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.kafka.dead_letters import DeadLetters
@@ -25,19 +26,24 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     """Connect to both servers; on leaving, the member leaves its group.
 
     Everything that can be wrong with the settings, the model or the tables is found here, before
-    a message is touched. The dead-letter topic is created if it is missing.
+    a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
     bootstrap = require_bootstrap(settings)
     rules = FraudModel.load(settings.model).scoring_rules()
-    decoder = TransactionDecoder(load_mapping(settings.mapping))
+    decoder = MessageDecoder(
+        TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic
+    )
     engine = create_engine(settings.database_url.get_secret_value())
     try:
         check_schema(engine)
-        ensure_topics(bootstrap, {settings.dead_letter_topic: 1})
+        ensure_topics(
+            bootstrap,
+            {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},
+        )
         load_kernels(rules)
         with (
             closing(DeadLetters(bootstrap, settings.dead_letter_topic, settings.group)) as letters,
-            closing(open_source(settings, [settings.topic])) as source,
+            closing(open_source(settings, [settings.topic, settings.labels_topic])) as source,
         ):
             yield Worker(
                 source,

@@ -3,8 +3,9 @@
 import gc
 from dataclasses import dataclass
 
+from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Position
-from flagpost.core.micro_batch import effects_of, score_micro_batch
+from flagpost.core.micro_batch import effects_of, learn_labels, score_transactions
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.state import State
 from flagpost.events import Partition, TransactionDecoder
@@ -31,20 +32,22 @@ def load_kernels(rules: ScoringRules) -> None:
 
     Takes ten seconds or so after a change of the sources, else a fraction of one.
     """
-    message = (
-        b'{"transaction_id": 1, "timestamp": 0, "user_id": 1, "amount": 9, "account_balance": 1}'
-    )
-    chunk = _MadeUpMessages(Partition("warm-up", 0), [message, message])
-    state = State()
-    positions = {chunk.partition: Position(1, 0, None)}
-    batch = score_micro_batch(
-        [chunk], TransactionDecoder(), state, rules, positions, lambda *_: (), 1
-    )
-    effects = effects_of(batch, positions, rules)
-    for segment in effects.segments:
+    transaction = b'{"transaction_id":"a","timestamp":"2026-01-01","user_id":"b","amount":9}'
+    label = b'{"transaction_id":"a","timestamp":0,"terminal_id":"c","is_fraud":true,"known_at":1}'
+    chunks = [
+        _MadeUpMessages(Partition("transactions", 0), [transaction, transaction]),
+        _MadeUpMessages(Partition("labels", 0), [label]),
+    ]
+    positions = {chunk.partition: Position(1, 0, None) for chunk in chunks}
+    decoder, state = MessageDecoder(TransactionDecoder(), "labels"), State()
+    pieces = decoder.decode(chunks, lambda _: None, 2**62)
+    learn_labels(pieces, state)
+    batch = score_transactions(pieces, state, rules, lambda *_: ())
+    for segment in effects_of(pieces, batch, positions, (), rules).segments:
         state.fold(segment)
-    state.forget_idle(chunk.partition, 0)
-    state.forget(chunk.partition)
+    for chunk in chunks:
+        state.forget_idle(chunk.partition, 0)
+        state.forget(chunk.partition)
 
 
 def calm_garbage_collector() -> None:

@@ -2,6 +2,7 @@
 
 Delivery, in this order for every micro-batch:
 
+0. What was read waits until no partition with more to come is far behind in event time.
 1. Bad messages are sent to the dead letters and acknowledged.
 2. One database transaction writes the positions, the journal and the flagged rows. Each position
    moves only if it is where this member left it, at this member's epoch.
@@ -23,21 +24,33 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
 from tenacity.wait import wait_exponential_jitter
 
+from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Advance, Counts, Effects
-from flagpost.core.micro_batch import ScoredBatch, effects_of, score_micro_batch
+from flagpost.core.micro_batch import (
+    effects_of,
+    label_identities,
+    learn_labels,
+    score_transactions,
+)
+from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.state import State
-from flagpost.core.store import Store
+from flagpost.core.store import LabelIdentity, Store
 from flagpost.dead_share import DeadShare
 from flagpost.errors import Fenced, Unavailable
-from flagpost.events import TransactionDecoder
+from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Source
+from flagpost.label_events import Labels
 from flagpost.ownership import Ownership
+from flagpost.peers import Peers
 from flagpost.tally import Tally
 
 POLL_SECONDS = 0.5
 """How long an empty poll waits: how soon an idle worker notices that it shall stop."""
+
+PEER_SECONDS = 0.01
+"""How long a poll waits while messages are held back: how soon one notices that others went on."""
 
 log = structlog.get_logger()
 
@@ -55,7 +68,7 @@ class Worker:
         source: Source,
         store: Store,
         dead_letters: DeadLetters,
-        decoder: TransactionDecoder,
+        decoder: MessageDecoder,
         rules: ScoringRules,
         dead_share: DeadShare,
         stop: Event,
@@ -72,7 +85,10 @@ class Worker:
         self._batch_messages = batch_messages
         self._latest_event_time_us = latest_event_time_us
         self._state = State()
-        self._held = Ownership(source, store, self._state)
+        peers = Peers(source, store, self._state)
+        self._order = EventOrder(source, peers)
+        self._held = Ownership(source, store, self._state, self._order, peers)
+        self._patience_seconds = POLL_SECONDS
         self._away = False
         self._stop = stop
         self._idle = False
@@ -104,33 +120,37 @@ class Worker:
                 raise
 
     def _step(self) -> None:
-        poll = self._source.poll(self._batch_messages, POLL_SECONDS)
+        poll = self._source.poll(self._batch_messages, self._patience_seconds)
         self._held.let_go(poll.lost)
         self._held.want(poll.assigned)
         chunks = [chunk for chunk in poll.chunks if chunk.partition in self._held.positions]
         if self._held.wanted:
             self._held.take_over()
-        if chunks:
-            self._process(chunks)
-        self._idle = not chunks and not self._held.wanted
+        self._order.hold(
+            self._decoder.decode(chunks, self._held.reached_us, self._latest_event_time_us())
+        )
+        ready = self._order.release(self._held.positions)
+        if ready:
+            self._process(ready)
+        self._idle = not ready and not self._held.wanted and self._order.is_empty
         if self._idle:
             self._pass_markers()
+        self._patience_seconds = self._next_patience_seconds(bool(ready))
         self._say_back()
 
-    def _process(self, chunks: list[Chunk]) -> None:
+    def _next_patience_seconds(self, went_on: bool) -> float:  # noqa: FBT001
+        if self._order.is_empty:
+            return POLL_SECONDS
+        return 0.0 if went_on else PEER_SECONDS
+
+    def _process(self, pieces: list[Piece[Chunk]]) -> None:
         started = time.perf_counter()
-        batch = score_micro_batch(
-            chunks,
-            self._decoder,
-            self._state,
-            self._rules,
-            self._held.positions,
-            self._held.recall,
-            self._latest_event_time_us(),
-        )
-        effects = effects_of(batch, self._held.positions, self._rules)
+        learn_labels(pieces, self._state)
+        batch = score_transactions(pieces, self._state, self._rules, self._held.recall)
+        known = self._known_labels(pieces)
+        effects = effects_of(pieces, batch, self._held.positions, known, self._rules)
         scored = time.perf_counter()
-        self._bury(batch)
+        self._bury(pieces)
         if not self._commit(effects):
             return
         committed = time.perf_counter()
@@ -139,18 +159,24 @@ class Worker:
         log.info(
             "batch",
             **asdict(effects.counts),
-            partitions=len(chunks),
+            partitions=len(pieces),
             score_ms=round(1e3 * (scored - started), 2),
             commit_ms=round(1e3 * (committed - scored), 2),
         )
 
-    def _bury(self, batch: ScoredBatch[Chunk]) -> None:
+    def _known_labels(self, pieces: list[Piece[Chunk]]) -> set[LabelIdentity]:
+        labels = [piece.rows for piece in pieces if isinstance(piece.rows, Labels)]
+        identities = [identity for each in labels for identity in label_identities(each)]
+        return self._store.known_labels(identities) if identities else set()
+
+    def _bury(self, pieces: list[Piece[Chunk]]) -> None:
         """Send the bad messages to the dead letters; returns when they are acknowledged."""
-        self._dead_share.judge(batch.bad, int(batch.message_starts[-1]))
-        for message in batch.bad:
-            chunk, index = batch.locate(message.message_index)
-            self._dead_letters.send(batch.chunks[chunk], index, message)
-        if batch.bad:
+        bad = [message for piece in pieces for message in piece.bad]
+        self._dead_share.judge(bad, sum(piece.n_messages for piece in pieces))
+        for piece in pieces:
+            for message in piece.bad:
+                self._dead_letters.send(piece.chunk, message.message_index, message)
+        if bad:
             self._dead_letters.flush()
 
     def _commit(self, effects: Effects) -> bool:

@@ -74,7 +74,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class FlaggedTransaction:
-    """One row of `scores.fraud_transactions`."""
+    """One row of `scores.fraud_transactions`; `features` has finite values, zeros without sign."""
 
     transaction_id: str
     user_id: str
@@ -87,6 +87,22 @@ class FlaggedTransaction:
     model_version: str
     partition: Partition
     offset: int
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One row of `label.fraud_labels`: what became known about a transaction, and when."""
+
+    transaction_id: str
+    user_id: str | None
+    terminal_id: str | None
+    event_time: datetime
+    is_fraud: bool
+    known_at: datetime
+    source: str | None
+    partition: Partition
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class Effects:
     advances: list[Advance]
     segments: list[Segment] = field(default_factory=list)
     flagged: list[FlaggedTransaction] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

@@ -9,7 +9,7 @@ The labels of a terminal lie in a history by (time of the transaction, its tag, 
 """
 
 from flagpost.compiled import compiled
-from flagpost.core.features import LABEL_DELAY_US, LATE_LABEL_DELAY_US, RETENTION_US
+from flagpost.core.features import LABEL_DELAY_US, LATE_LABEL_DELAY_US
 from flagpost.core.history import (
     ABSENT,
     LENGTH,
@@ -22,7 +22,6 @@ from flagpost.core.history import (
     Arena,
     Int64s,
     insert,
-    latest_us,
     make_room,
     open_slot,
     slot_of,
@@ -41,9 +40,12 @@ def counts_from_us(time_us: int, known_at_us: int) -> int:
 @compiled
 def remember_label(
     labels: Arena, key: int, time_us: int, tag: int, known_at_us: int, is_fraud: int,
-    stream_time_us: int,
+    horizon_us: int,
 ) -> int:  # fmt: skip
-    """Add a label unless it is there; returns 0 or NO_ROOM."""
+    """Add a label unless it is there; returns 0 or NO_ROOM.
+
+    Labels of transactions at or before the horizon may be dropped.
+    """
     slot = slot_of(labels, key)
     if slot == ABSENT:
         slot = open_slot(labels, key, 0)
@@ -53,14 +55,13 @@ def remember_label(
     index = _place_of(entries, start, length, time_us, tag, known_at_us, is_fraud)
     if _is_at(entries, start + index, start + length, time_us, tag, known_at_us, is_fraud):
         return 0
-    horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
     dropped = make_room(labels, slot, horizon_us)
     if dropped == NO_ROOM:
         return NO_ROOM
     place = insert(labels, slot, max(index - dropped, 0), time_us, tag)
     labels.entries[place, KNOWN_AT] = known_at_us
     labels.entries[place, IS_FRAUD] = is_fraud
-    labels.slots[slot, TOUCHED_US] = max(labels.slots[slot, TOUCHED_US], stream_time_us)
+    labels.slots[slot, TOUCHED_US] = max(labels.slots[slot, TOUCHED_US], known_at_us)
     return 0
 
 

@@ -1,17 +1,27 @@
-"""One micro-batch: raw messages of several partitions in, all their effects out. No I/O."""
+"""One micro-batch: decoded messages of several partitions in, all their effects out. No I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Generic, Protocol, TypeVar
+from itertools import accumulate
+from typing import Generic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flagpost.core.decision import Decisions, Reason, explain, risk_level
-from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Position, Segment
-from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
-from flagpost.core.history import Int64s
+from flagpost.core.effects import (
+    Advance,
+    Counts,
+    Effects,
+    FlaggedTransaction,
+    Label,
+    Position,
+    Segment,
+)
+from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, HIGH_COUNT_14D
 from flagpost.core.observed import Observed
+from flagpost.core.piece import M, Piece, joined
 from flagpost.core.pipeline import (
     Run,
     ScoringRules,
@@ -19,125 +29,150 @@ from flagpost.core.pipeline import (
     observe_transactions,
 )
 from flagpost.core.redelivery import Recall
-from flagpost.core.segment import Entries, pack
+from flagpost.core.segment import Entries, LabelEntries, pack
 from flagpost.core.state import State
-from flagpost.events import BadMessage, Partition, TransactionDecoder, Transactions
+from flagpost.core.store import LabelIdentity
+from flagpost.events import Partition, Transactions
+from flagpost.label_events import Labels
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-
-class Messages(Protocol):
-    """Consecutive messages of one partition, in offset order."""
-
-    @property
-    def partition(self) -> Partition:
-        """Where they come from."""
-
-    @property
-    def values(self) -> Sequence[bytes | None]:
-        """The message bodies; None is a tombstone."""
-
-    @property
-    def next_offset(self) -> int:
-        """The offset to go on from after them."""
-
-    def offset(self, index: int, /) -> int:
-        """The offset of message `index`."""
-
-
-M = TypeVar("M", bound=Messages)
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredBatch(Generic[M]):
-    """What was found in the messages of `chunks`, of which each partition has at most one.
+    """What was found in the pieces, of which each partition has at most one.
 
-    Messages count through all chunks, rows through the accepted transactions; both are in the
-    order of the chunks, so that chunk k has messages [message_starts[k], message_starts[k + 1])
-    and rows [row_starts[k], row_starts[k + 1]).
+    `runs[k]` are the rows of `scored[k]` among all transactions.
     """
 
-    chunks: Sequence[M]
-    message_starts: Int64s  # (chunks + 1,)
-    row_starts: Int64s  # (chunks + 1,)
+    scored: Sequence[Piece[M]]
+    runs: Sequence[Run]
     transactions: Transactions
     observed: Observed
     decisions: Decisions
-    bad: list[BadMessage]
-
-    def locate(self, message_index: int) -> tuple[int, int]:
-        """Return a message's chunk and its place in that chunk."""
-        chunk = int(np.searchsorted(self.message_starts, message_index, side="right")) - 1
-        return chunk, message_index - int(self.message_starts[chunk])
-
-    def rows(self, chunk: int) -> slice:
-        """Return the rows of a chunk."""
-        return slice(int(self.row_starts[chunk]), int(self.row_starts[chunk + 1]))
 
 
-def score_micro_batch(
-    chunks: Sequence[M],
-    decoder: TransactionDecoder,
-    state: State,
-    rules: ScoringRules,
-    positions: Mapping[Partition, Position],
-    recall: Recall,
-    latest_event_time_us: int,
-) -> ScoredBatch[M]:
-    """Decode, observe, score and decide, going on from the positions.
+def learn_labels(pieces: Sequence[Piece[M]], state: State) -> None:
+    """Add the labels of a batch to the state, before its transactions are scored."""
+    times = [int(piece.stream_time_us[0]) for piece in pieces if piece.stream_time_us.size]
+    for piece in pieces:
+        if isinstance(piece.rows, Labels) and piece.rows.is_fraud.size:
+            state.learn(label_entries(piece.rows), min(times))
 
-    Only the state is changed, which must hold the partitions. A message whose event time lies
-    after `latest_event_time_us` is bad; `recall` reads the journal.
+
+def score_transactions(
+    pieces: Sequence[Piece[M]], state: State, rules: ScoringRules, recall: Recall
+) -> ScoredBatch[M] | None:
+    """Observe, score and decide; None if the pieces hold no transactions at all.
+
+    Only the state is changed, which must hold the partitions; `recall` reads the journal.
     """
-    values = [value for chunk in chunks for value in chunk.values]
-    message_starts = np.cumsum([0, *(len(chunk.values) for chunk in chunks)])
-    transactions, bad = decoder.decode(values, latest_event_time_us)
-    row_starts = np.searchsorted(transactions.message_index, message_starts)
+    scored = [piece for piece in pieces if isinstance(piece.rows, Transactions)]
+    parts = [piece.rows for piece in scored if isinstance(piece.rows, Transactions)]
+    if not parts:
+        return None
+    transactions = joined(parts)
+    ends = list(accumulate(piece.stream_time_us.size for piece in scored))
     runs = [
-        Run(chunk.partition, slice(start, end), positions[chunk.partition].event_time_us)
-        for chunk, start, end in zip(chunks, row_starts[:-1], row_starts[1:], strict=True)
+        Run(piece.partition, slice(end - piece.stream_time_us.size, end), piece.stream_time_us)
+        for piece, end in zip(scored, ends, strict=True)
     ]
     observed = observe_transactions(transactions, runs, state, recall, rules.population_mean_cents)
     decisions = decide_transactions(transactions, observed, rules)
-    return ScoredBatch(chunks, message_starts, row_starts, transactions, observed, decisions, bad)
+    return ScoredBatch(scored, runs, transactions, observed, decisions)
 
 
-def effects_of(
-    batch: ScoredBatch[M], positions: Mapping[Partition, Position], rules: ScoringRules
-) -> Effects:
-    """Turn a scored batch into all that has to be committed, going on from the positions."""
-    effects = Effects(advances=[], segments=[], flagged=_flagged(batch, rules))
-    for number, chunk in enumerate(batch.chunks):
-        position = positions[chunk.partition]
-        segment = _segment(batch, chunk, position, batch.rows(number))
-        if segment is not None:
-            effects.segments.append(segment)
-        counts = _count(batch, len(chunk.values), batch.rows(number))
-        effects.advances.append(_advance(chunk, position, segment, counts))
-    return effects
-
-
-def _count(batch: ScoredBatch[M], n_in: int, rows: slice) -> Counts:
-    duplicate = batch.observed.is_duplicate[rows]
-    n_duplicate = int(duplicate.sum())
-    n_flagged = int((batch.decisions.is_flagged[rows] & ~duplicate).sum())
-    return Counts(
-        n_in=n_in,
-        n_clean=duplicate.size - n_duplicate - n_flagged,
-        n_flagged=n_flagged,
-        n_duplicate=n_duplicate,
-        n_dead=n_in - duplicate.size,
+def label_entries(labels: Labels) -> LabelEntries:
+    """Return what the state keeps of labels."""
+    return LabelEntries(
+        terminal_key=labels.terminal_key,
+        event_time_us=labels.event_time_us,
+        transaction_key=labels.transaction_key,
+        known_at_us=labels.known_at_us,
+        is_fraud=labels.is_fraud.astype(np.int64),
     )
 
 
-def _segment(
-    batch: ScoredBatch[M], chunk: Messages, position: Position, rows: slice
-) -> Segment | None:
+def label_identities(labels: Labels) -> list[LabelIdentity]:
+    """Return what tells each label from others."""
+    return list(
+        zip(
+            labels.transaction_id,
+            labels.known_at_us.tolist(),
+            labels.is_fraud.tolist(),
+            strict=True,
+        )
+    )
+
+
+def effects_of(
+    pieces: Sequence[Piece[M]],
+    batch: ScoredBatch[M] | None,
+    positions: Mapping[Partition, Position],
+    known_labels: Collection[LabelIdentity],
+    rules: ScoringRules,
+) -> Effects:
+    """Turn pieces and their scores into all that has to be committed, from the positions on.
+
+    Labels that are known already count as duplicates.
+    """
+    effects = Effects(advances=[])
+    if batch is not None:
+        effects.flagged.extend(_flagged(batch, rules))
+        for piece, run in zip(batch.scored, batch.runs, strict=True):
+            _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
+    seen = set(known_labels)
+    for piece in pieces:
+        if isinstance(piece.rows, Labels):
+            _add_labels(effects, piece, piece.rows, positions[piece.partition], seen)
+    return effects
+
+
+def _add_transactions(
+    effects: Effects, batch: ScoredBatch[M], piece: Piece[M], position: Position, rows: slice
+) -> None:
+    is_duplicate = batch.observed.is_duplicate[rows]
+    n_duplicate = int(is_duplicate.sum())
+    n_flagged = int((batch.decisions.is_flagged[rows] & ~is_duplicate).sum())
+    counts = Counts(
+        n_in=piece.n_messages,
+        n_clean=is_duplicate.size - n_duplicate - n_flagged,
+        n_flagged=n_flagged,
+        n_duplicate=n_duplicate,
+        n_dead=len(piece.bad),
+    )
+    entries = _entries(batch, rows).where(~is_duplicate)
+    if entries.event_time_us.size:
+        times = entries.event_time_us
+        effects.segments.append(_segment(piece, position, entries, times.min(), times.max()))
+    effects.advances.append(_advance(piece, position, counts))
+
+
+def _add_labels(
+    effects: Effects, piece: Piece[M], labels: Labels, position: Position, seen: set[LabelIdentity]
+) -> None:
+    is_new = np.zeros(labels.is_fraud.size, np.bool_)
+    for row, identity in enumerate(label_identities(labels)):
+        is_new[row] = identity not in seen
+        seen.add(identity)
+    n_new = int(is_new.sum())
+    counts = Counts(
+        n_in=piece.n_messages, n_clean=n_new, n_duplicate=is_new.size - n_new, n_dead=len(piece.bad)
+    )
+    if is_new.size:
+        known = labels.known_at_us
+        effects.segments.append(
+            _segment(piece, position, label_entries(labels), known.min(), known.max())
+        )
+    effects.labels.extend(_label(piece, labels, row) for row in np.flatnonzero(is_new).tolist())
+    effects.advances.append(_advance(piece, position, counts))
+
+
+def _entries(batch: ScoredBatch[M], rows: slice) -> Entries:
     transactions, observed = batch.transactions, batch.observed
-    accepted = ~observed.is_duplicate[rows]
-    if not accepted.any():
-        return None
-    entries = Entries(
+    return Entries(
         user_key=transactions.user_key[rows],
         terminal_key=observed.terminal_key[rows],
         event_time_us=transactions.event_time_us[rows],
@@ -146,58 +181,87 @@ def _segment(
         amount_ratio=observed.features[rows, AMOUNT_RATIO],
         high_count_14d=observed.features[rows, HIGH_COUNT_14D].astype(np.int64),
         is_high=observed.is_high[rows].astype(np.int64),
-    ).where(accepted)
+    )
+
+
+def _segment(
+    piece: Piece[M],
+    position: Position,
+    entries: Entries | LabelEntries,
+    min_us: np.int64,
+    max_us: np.int64,
+) -> Segment:
     return Segment(
-        partition=chunk.partition,
+        partition=piece.partition,
         start_offset=position.next_offset,
-        end_offset=chunk.next_offset,
-        min_event_time_us=int(entries.event_time_us.min()),
-        max_event_time_us=int(entries.event_time_us.max()),
+        end_offset=piece.next_offset,
+        min_event_time_us=int(min_us),
+        max_event_time_us=int(max_us),
         columns=pack(entries),
     )
 
 
-def _advance(
-    chunk: Messages, position: Position, segment: Segment | None, counts: Counts
-) -> Advance:
-    times = [position.event_time_us, segment.max_event_time_us if segment else None]
+def _advance(piece: Piece[M], position: Position, counts: Counts) -> Advance:
+    reached_us = position.event_time_us
+    if piece.stream_time_us.size:
+        reached_us = int(piece.stream_time_us[-1])
     return Advance(
-        partition=chunk.partition,
+        partition=piece.partition,
         epoch=position.epoch,
         start_offset=position.next_offset,
-        next_offset=chunk.next_offset,
-        event_time_us=max((time for time in times if time is not None), default=None),
+        next_offset=piece.next_offset,
+        event_time_us=reached_us,
         counts=counts,
     )
 
 
+def _label(piece: Piece[M], labels: Labels, row: int) -> Label:
+    return Label(
+        transaction_id=labels.transaction_id[row],
+        user_id=labels.user_id[row],
+        terminal_id=labels.terminal_id[row],
+        event_time=_datetime(labels.event_time_us[row]),
+        is_fraud=bool(labels.is_fraud[row]),
+        known_at=_datetime(labels.known_at_us[row]),
+        source=labels.source[row],
+        partition=piece.partition,
+        offset=piece.chunk.offset(int(labels.message_index[row])),
+    )
+
+
 def _flagged(batch: ScoredBatch[M], rules: ScoringRules) -> list[FlaggedTransaction]:
-    rows = np.flatnonzero(batch.decisions.is_flagged & ~batch.observed.is_duplicate)
+    chosen = batch.decisions.is_flagged & ~batch.observed.is_duplicate
+    rows = np.flatnonzero(chosen)
     reasons = explain(
         rules.scorer, batch.observed.features[rows], batch.decisions.breaks_balance_rule[rows]
     )
+    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right")
     return [
-        _flagged_row(batch, rules, int(row), why)
-        for row, why in zip(rows, reasons, strict=True)
-    ]  # fmt: skip
+        _flagged_row(batch, rules, batch.scored[owner], row, why)
+        for row, owner, why in zip(rows.tolist(), owners.tolist(), reasons, strict=True)
+    ]
 
 
 def _flagged_row(
-    batch: ScoredBatch[M], rules: ScoringRules, row: int, reasons: list[Reason]
+    batch: ScoredBatch[M], rules: ScoringRules, piece: Piece[M], row: int, reasons: list[Reason]
 ) -> FlaggedTransaction:
     transactions = batch.transactions
-    chunk, index = batch.locate(int(transactions.message_index[row]))
     fraud_probability = float(batch.decisions.fraud_probability[row])
     return FlaggedTransaction(
         transaction_id=transactions.transaction_id[row],
         user_id=transactions.user_id[row],
         terminal_id=transactions.terminal_id[row],
-        event_time=EPOCH + timedelta(microseconds=int(transactions.event_time_us[row])),
+        event_time=_datetime(transactions.event_time_us[row]),
         amount_cents=int(transactions.amount_cents[row]),
         fraud_probability=fraud_probability,
         risk_level=risk_level(fraud_probability, rules.threshold).value,
         reasons=reasons,
         model_version=rules.model_version,
-        partition=batch.chunks[chunk].partition,
-        offset=batch.chunks[chunk].offset(index),
+        partition=piece.partition,
+        offset=piece.chunk.offset(int(transactions.message_index[row])),
+        features=dict(zip(FEATURE_NAMES, batch.observed.features[row].tolist(), strict=True)),
     )
+
+
+def _datetime(time_us: np.int64) -> datetime:
+    return EPOCH + timedelta(microseconds=int(time_us))

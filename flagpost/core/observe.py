@@ -28,6 +28,14 @@ from flagpost.core.terminals import fill_terminal, fill_without_terminal, rememb
 NO_TERMINAL = 0
 
 
+class Histories(NamedTuple):
+    """All that is remembered."""
+
+    customers: Arena
+    terminals: Arena
+    labels: Arena
+
+
 class Batch(NamedTuple):
     """The columns that features are made of, n transactions in the order of processing.
 
@@ -47,29 +55,32 @@ class Batch(NamedTuple):
 
 @compiled
 def observe(
-    customers: Arena, terminals: Arena, labels: Arena,
+    histories: Histories,
     batch: Batch,
+    order: Int64s,
     population_mean_cents: float,
     first: int,
     matrix: NDArray[np.float64],
     is_high: NDArray[np.bool_],
     is_duplicate: NDArray[np.bool_],
-) -> int:  # fmt: skip
-    """Fill the rows from `first` on and add each transaction to both of its histories.
+) -> int:
+    """Fill the rows order[first:] and add each transaction to both of its histories.
 
     A row is made of what the histories held before, plus the transaction itself. A duplicate (same
     customer, time and transaction id) is marked, and its row left as it is; so are rows that come
     marked. Returns how many transactions are done: fewer than n when an arena has to grow before
     the next one.
     """
-    for row in range(first, batch.user_key.size):
+    customers, terminals, labels = histories
+    for place in range(first, order.size):
+        row = order[place]
         if is_duplicate[row]:
             continue
         time_us, key = batch.event_time_us[row], batch.transaction_key[row]
         stream_time_us, terminal_key = batch.stream_time_us[row], batch.terminal_key[row]
         slot = history_of(customers, batch.user_key[row], batch.owner[row], stream_time_us)
         if slot == NO_ROOM:
-            return row
+            return place
         entries, start, length = (
             customers.entries,
             customers.slots[slot, START],
@@ -82,7 +93,7 @@ def observe(
             continue
         dropped = make_room(customers, slot, horizon_us)
         if dropped == NO_ROOM:
-            return row
+            return place
         index, start, out = max(index - dropped, 0), customers.slots[slot, START], matrix[row]
         is_high[row] = fill_customer(
             entries, start, index, horizon_us, time_us, batch.amount_cents[row],
@@ -97,9 +108,9 @@ def observe(
                 out[AMOUNT_RATIO], int(out[HIGH_COUNT_14D]), stream_time_us,
             )  # fmt: skip
             if done == NO_ROOM:
-                return row
+                return place
         remember_customer(
             customers, slot, index, stream_time_us,
             time_us, key, batch.amount_cents[row], 1 if is_high[row] else 0,
         )  # fmt: skip
-    return batch.user_key.size
+    return order.size

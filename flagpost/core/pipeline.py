@@ -7,12 +7,12 @@ import numpy as np
 
 from flagpost.core.decision import Decisions, decide
 from flagpost.core.features import LATENESS_US
+from flagpost.core.history import Int64s
 from flagpost.core.observe import NO_TERMINAL, Batch
 from flagpost.core.observed import Observed
 from flagpost.core.redelivery import Identities, Recall, find_redelivered
 from flagpost.core.scorer import Scorer
 from flagpost.core.state import State
-from flagpost.core.stream_time import running_maximum
 from flagpost.events import Partition, Transactions
 
 
@@ -28,14 +28,11 @@ class ScoringRules:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive rows of one partition, in offset order.
-
-    `reached_us` is the latest event time that the partition has accepted before them.
-    """
+    """Consecutive rows of one partition, in offset order, and the stream time at each of them."""
 
     partition: Partition
     rows: slice
-    reached_us: int | None
+    stream_time_us: Int64s
 
 
 def observe_transactions(
@@ -45,7 +42,7 @@ def observe_transactions(
     recall: Recall,
     population_mean_cents: float,
 ) -> Observed:
-    """Compute the features of n transactions, in order, and add them to the state.
+    """Compute the features of n transactions and add them to the state.
 
     Args:
         transactions: n accepted messages.
@@ -64,9 +61,9 @@ def observe_transactions(
             transactions.transaction_key[run.rows],
         )
         owner[run.rows] = state.owner_of(run.partition)
-        stream_time_us[run.rows] = running_maximum(arrived.event_time_us, run.reached_us)
+        stream_time_us[run.rows] = run.stream_time_us
         is_redelivered[run.rows] = find_redelivered(
-            run.partition, arrived, stream_time_us[run.rows], recall
+            run.partition, arrived, run.stream_time_us, recall
         )
     is_in_time = transactions.event_time_us > stream_time_us - LATENESS_US
     batch = Batch(

@@ -50,6 +50,11 @@ class LabelEntries(NamedTuple):
     known_at_us: Int64s
     is_fraud: Int64s  # 0 or 1
 
+    def where(self, chosen: slice) -> "LabelEntries":
+        """Return some consecutive rows."""
+        columns: Any = (column[chosen] for column in self)
+        return LabelEntries(*columns)
+
 
 _KINDS: dict[bytes, type[Entries] | type[LabelEntries]] = {b"FPJ1": Entries, b"FPL1": LabelEntries}
 _MAGIC = {kind: magic for magic, kind in _KINDS.items()}

@@ -22,7 +22,7 @@ from flagpost.core.history import (
     new_arena,
 )
 from flagpost.core.labels import LABEL_PAYLOAD, remember_label
-from flagpost.core.observe import NO_TERMINAL, Batch, observe
+from flagpost.core.observe import NO_TERMINAL, Batch, Histories, observe
 from flagpost.core.observed import Observed
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.core.stream_time import running_maximum
@@ -41,9 +41,11 @@ class State:
     """
 
     def __init__(self) -> None:
-        self._customers = new_arena(CUSTOMER_PAYLOAD)
-        self._terminals = new_arena(TERMINAL_PAYLOAD)
-        self._labels = new_arena(LABEL_PAYLOAD)
+        self._histories = Histories(
+            customers=new_arena(CUSTOMER_PAYLOAD),
+            terminals=new_arena(TERMINAL_PAYLOAD),
+            labels=new_arena(LABEL_PAYLOAD),
+        )
         self._owners: dict[Partition, int] = {}
         self._folded_us: dict[int, int] = {}  # the stream time that each owner's fold has reached
 
@@ -54,11 +56,14 @@ class State:
     def observe(
         self, batch: Batch, population_mean_cents: float, is_redelivered: NDArray[np.bool_]
     ) -> Observed:
-        """Compute the features of n transactions and add them to the histories, in order.
+        """Compute the features of n transactions and add them to the histories.
 
-        Those that are known to be redelivered, shape (n,), are duplicates whatever the state holds.
+        They are taken in the order of their stream time, which leaves those of a partition in
+        offset order. Those that are known to be redelivered, shape (n,), are duplicates whatever
+        the state holds.
         """
         n, done = batch.user_key.size, 0
+        order = np.argsort(batch.stream_time_us, kind="stable")
         observed = Observed(
             features=np.zeros((n, len(FEATURES))),
             is_high=np.zeros(n, np.bool_),
@@ -67,13 +72,12 @@ class State:
         )
         while True:
             done = observe(
-                self._customers, self._terminals, self._labels,
-                batch, population_mean_cents, done,
+                self._histories, batch, order, population_mean_cents, done,
                 observed.features, observed.is_high, observed.is_duplicate,
             )  # fmt: skip
             if done == n:
                 return observed
-            self._customers, self._terminals = grown(self._customers), grown(self._terminals)
+            self._grow()
 
     def fold(self, segment: Segment) -> None:
         """Add a segment of a partition that is ours; its segments come in order.
@@ -95,32 +99,39 @@ class State:
         self._hear(unpack(segment.columns), segment.max_event_time_us)
 
     def learn(self, labels: LabelEntries, stream_time_us: int) -> None:
-        """Add n labels."""
-        done = 0
-        while (done := _learn(self._labels, labels, stream_time_us, done)) < labels.is_fraud.size:
-            self._labels = grown(self._labels)
+        """Add n labels; no transaction before this stream time is going to ask for them."""
+        n, done, horizon_us = labels.is_fraud.size, 0, stream_time_us - RETENTION_US
+        while (done := _learn(self._histories.labels, labels, horizon_us, done)) < n:
+            self._grow()
 
     def _hear(self, entries: Entries | LabelEntries, stream_time_us: int) -> None:
         if isinstance(entries, LabelEntries):
-            self.learn(entries, stream_time_us)
+            self.learn(entries, int(entries.known_at_us.min()))
             return
         n, done = entries.user_key.size, 0
-        while (done := _restore_terminals(self._terminals, entries, stream_time_us, done)) < n:
-            self._terminals = grown(self._terminals)
+        while (
+            done := _restore_terminals(self._histories.terminals, entries, stream_time_us, done)
+        ) < n:
+            self._grow()
 
     def _restore_customers(self, entries: Entries, owner: int) -> None:
         stream_time_us = running_maximum(entries.event_time_us, self._folded_us.get(owner))
         self._folded_us[owner] = int(stream_time_us[-1])
         n, done = entries.user_key.size, 0
         while (
-            done := _restore_customers(self._customers, entries, stream_time_us, owner, done)
+            done := _restore_customers(
+                self._histories.customers, entries, stream_time_us, owner, done
+            )
         ) < n:
-            self._customers = grown(self._customers)
+            self._grow()
+
+    def _grow(self) -> None:
+        self._histories = Histories(*map(grown, self._histories))
 
     def forget(self, partition: Partition) -> None:
         """Drop all that is known of a partition's customers."""
         owner = self.owner_of(partition)
-        forget_owner(self._customers, owner)
+        forget_owner(self._histories.customers, owner)
         self._folded_us.pop(owner, None)
 
     def forget_idle(self, partition: Partition, stream_time_us: int) -> None:
@@ -130,15 +141,14 @@ class State:
         window reaches so far back at a terminal.
         """
         owner, horizon_us = self.owner_of(partition), stream_time_us - RETENTION_US
-        forget_idle(self._customers, owner, horizon_us)
-        forget_idle(self._terminals, 0, horizon_us)
-        forget_idle(self._labels, 0, horizon_us)
+        forget_idle(self._histories.customers, owner, horizon_us)
+        forget_idle(self._histories.terminals, 0, horizon_us)
+        forget_idle(self._histories.labels, 0, horizon_us)
 
     @property
     def n_bytes(self) -> int:
         """Memory held by the histories."""
-        arenas = (self._customers, self._terminals, self._labels)
-        return sum(array.nbytes for arena in arenas for array in arena)
+        return sum(array.nbytes for arena in self._histories for array in arena)
 
 
 @compiled
@@ -181,12 +191,14 @@ def _restore_terminals(terminals: Arena, entries: Entries, stream_time_us: int, 
 
 
 @compiled
-def _learn(labels: Arena, entries: LabelEntries, stream_time_us: int, first: int) -> int:
+def _learn(labels: Arena, entries: LabelEntries, horizon_us: int, first: int) -> int:
     for row in range(first, entries.is_fraud.size):
+        if entries.terminal_key[row] == NO_TERMINAL:
+            continue
         done = remember_label(
             labels, entries.terminal_key[row], entries.event_time_us[row],
             entries.transaction_key[row], entries.known_at_us[row], entries.is_fraud[row],
-            stream_time_us,
+            horizon_us,
         )  # fmt: skip
         if done == NO_ROOM:
             return row

@@ -1,10 +1,24 @@
 """Where the effects of a batch are kept: what the worker asks of it, whatever is behind."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.events import Partition
+
+
+class Clock(NamedTuple):
+    """How far a partition is: `reached_us` is the event time that it has processed or waits at."""
+
+    next_offset: int
+    reached_us: int | None
+
+
+LabelIdentity: TypeAlias = tuple[str, int, bool]
+"""The transaction's id, `known_at` in microseconds since 1970, and `is_fraud`.
+
+A message that agrees in all three is a repeated delivery; any other is a correction.
+"""
 
 
 class Store(Protocol):
@@ -41,16 +55,38 @@ class Store(Protocol):
         """Stream the segments of a partition with event times between two, both included."""
         ...
 
+    def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
+        """Stream the segments of some partitions that begin at an offset or after it, in order."""
+        ...
+
+    def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
+        """Return how far the group is in each partition of the topics that it ever acquired."""
+        ...
+
+    def announce(
+        self, waiting_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> None:
+        """Tell the other members at which event time these partitions of ours wait.
+
+        Partitions that were taken over meanwhile are left out.
+        """
+        ...
+
     def commit(self, effects: Effects) -> None:
         """Make all effects of a batch visible at once, or none of them.
 
         A flagged transaction whose id is taken is left out: the first decision on an id stands.
+        A label that is stored already is left out too.
 
         Raises:
             Fenced: a partition was taken over or has moved on; nothing was written.
             Unavailable: the outcome is unknown, for the answer may be what was lost. Never commit
                 the same effects again: acquire the partitions, and go on from their positions.
         """
+        ...
+
+    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
+        """Return which of these labels are stored, whichever group or member stored them."""
         ...
 
     def positions(self, topic: str) -> dict[Partition, Position]:

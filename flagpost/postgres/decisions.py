@@ -23,6 +23,7 @@ _COLUMNS = (
     FraudTransaction.topic,
     FraudTransaction.partition,
     FraudTransaction.kafka_offset,
+    FraudTransaction.features,
 )
 _flagged = recordset("flagged", *_COLUMNS)
 _INSERT = (
@@ -55,4 +56,5 @@ def _as_row(flagged: FlaggedTransaction) -> dict[str, object]:
         "topic": flagged.partition.topic,
         "partition": flagged.partition.number,
         "kafka_offset": flagged.offset,
+        "features": flagged.features,
     }

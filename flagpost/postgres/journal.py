@@ -3,7 +3,18 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, text
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
@@ -48,6 +59,32 @@ _RECALL = _OF_PARTITION.where(
     JournalSegment.max_ts >= bindparam("first"), JournalSegment.min_ts <= bindparam("last")
 )
 
+_heard = recordset(
+    "heard", JournalSegment.topic, JournalSegment.partition, JournalSegment.start_offset
+)
+_READ_FROM = (
+    select(
+        JournalSegment.topic,
+        JournalSegment.partition,
+        JournalSegment.start_offset,
+        JournalSegment.end_offset,
+        JournalSegment.min_ts,
+        JournalSegment.max_ts,
+        JournalSegment.columns,
+    )
+    .join_from(
+        _heard,
+        JournalSegment,
+        and_(
+            JournalSegment.topic == _heard.c.topic,
+            JournalSegment.partition == _heard.c.partition,
+            JournalSegment.start_offset >= _heard.c.start_offset,
+        ),
+    )
+    .where(JournalSegment.group == _GROUP)
+    .order_by(JournalSegment.topic, JournalSegment.partition, JournalSegment.start_offset)
+)
+
 _old = recordset("old", JournalSegment.topic, JournalSegment.partition, JournalSegment.max_ts)
 _FORGET = delete(JournalSegment).where(
     JournalSegment.topic == _old.c.topic,
@@ -85,6 +122,23 @@ def load(
     for partition in partitions:
         since = {"since": to_datetime(since_event_time_us.get(partition, 0))}
         yield from _stream(connection, _LOAD, group, partition, since)
+
+
+def read_from(
+    connection: Connection, group: str, offsets: Mapping[Partition, int]
+) -> Iterator[Segment]:
+    """Stream the segments from the given offsets on, some at a time in memory."""
+    connection.execute(_ALLOW_PAUSES)
+    heard = [
+        {"topic": topic, "partition": number, "start_offset": offset}
+        for (topic, number), offset in offsets.items()
+    ]
+    asked = {"own_group": group, "heard": heard}
+    streamed = {"yield_per": _SEGMENTS_PER_FETCH}
+    with connection.execute(_READ_FROM, asked, execution_options=streamed) as rows:
+        for topic, number, start, end, min_ts, max_ts, columns in rows:
+            partition = Partition(topic, number)
+            yield Segment(partition, start, end, to_us(min_ts), to_us(max_ts), bytes(columns))
 
 
 def recall(

@@ -6,7 +6,7 @@ was under way, and a commit that comes after a takeover finds another epoch. All
 order of topic and partition: two members that meet wait for each other and do not deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from flagpost.core.effects import Advance, Counts, Position
+from flagpost.core.store import Clock
 from flagpost.errors import Fenced
 from flagpost.events import Partition
 from flagpost.postgres.recordset import recordset
@@ -94,6 +95,18 @@ _ADVANCE = (
     .returning(*_KEY)
 )
 
+_waiting = recordset("waiting", *_KEY, StreamPosition.epoch, StreamPosition.waits_at)
+_ANNOUNCE = (
+    update(StreamPosition)
+    .where(
+        StreamPosition.topic == _waiting.c.topic,
+        StreamPosition.partition == _waiting.c.partition,
+        StreamPosition.group == _GROUP,
+        StreamPosition.epoch == _waiting.c.epoch,
+    )
+    .values({StreamPosition.waits_at: _waiting.c.waits_at})
+)
+
 
 def acquire(
     connection: Connection, group: str, first_offsets: Mapping[Partition, int]
@@ -127,6 +140,34 @@ def read(connection: Connection, group: str, topic: str) -> dict[Partition, Posi
     )
     rows = connection.execute(query)
     return {Partition(topic, row.partition): _position(row) for row in rows}
+
+
+def read_clocks(
+    connection: Connection, group: str, topics: Collection[str]
+) -> dict[Partition, Clock]:
+    """Return how far a group is in some topics; greatest() ignores a null."""
+    reached = func.greatest(StreamPosition.event_time, StreamPosition.waits_at)
+    query = select(*_KEY, StreamPosition.next_offset, reached).where(
+        StreamPosition.group == group, StreamPosition.topic.in_(topics)
+    )
+    return {
+        Partition(topic, number): Clock(next_offset, None if time is None else to_us(time))
+        for topic, number, next_offset, time in connection.execute(query)
+    }
+
+
+def announce(
+    connection: Connection,
+    group: str,
+    waiting_us: Mapping[Partition, int],
+    epochs: Mapping[Partition, int],
+) -> None:
+    """Note where partitions wait that are still ours."""
+    waiting = [
+        {"topic": p.topic, "partition": p.number, "epoch": epochs[p], "waits_at": to_datetime(us)}
+        for p, us in waiting_us.items()
+    ]
+    connection.execute(_ANNOUNCE, {"own_group": group, "waiting": waiting})
 
 
 def read_totals(connection: Connection, group: str, topic: str) -> dict[Partition, Counts]:

@@ -7,8 +7,9 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from flagpost.core.effects import Counts, Effects, Position, Segment
+from flagpost.core.store import Clock, LabelIdentity
 from flagpost.events import Partition
-from flagpost.postgres import decisions, journal, positions
+from flagpost.postgres import decisions, journal, labels, positions
 from flagpost.postgres.driver_errors import translated
 
 log = structlog.get_logger()
@@ -43,14 +44,39 @@ class PostgresStore:
         with self._transaction() as connection:
             yield from journal.recall(connection, self._group, partition, first_us, last_us)
 
+    def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
+        """Stream what was added since; holds a connection until it is exhausted."""
+        with self._transaction() as connection:
+            yield from journal.read_from(connection, self._group, offsets)
+
+    def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
+        """Return how far the group is in each partition of the topics."""
+        with self._transaction() as connection:
+            return positions.read_clocks(connection, self._group, topics)
+
+    def announce(
+        self, waiting_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> None:
+        """Tell the other members where our partitions wait."""
+        with self._transaction() as connection:
+            positions.announce(connection, self._group, waiting_us, epochs)
+
     def commit(self, effects: Effects) -> None:
         """Write all effects in one transaction, the fence first: a zombie does no further work."""
         with self._transaction() as connection:
             positions.advance(connection, self._group, effects.advances)
             journal.append(connection, self._group, effects.segments)
             n_taken = decisions.add(connection, effects.flagged)
+            labels.add(connection, effects.labels)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
+
+    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
+        """Return which of these labels are stored already; asks nothing when there are none."""
+        if not identities:
+            return set()
+        with self._transaction() as connection:
+            return labels.known(connection, identities)
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         """Return how far the group is in each partition of a topic."""

@@ -1,52 +1,43 @@
-"""What became known about transactions: the label lines of a log."""
+"""What labels tell about transactions, at some time."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.errors import UnreadableInput
+from flagpost.label_events import Labels
 
 
-class LabelLine(msgspec.Struct, frozen=True):
-    """The part of a label that training needs; an integer id stands for its decimal text."""
+def in_order_of_knowing(labels: Labels) -> Labels:
+    """Sort labels by `known_at`; of two of the same time the one that says fraud is the later."""
+    order = np.lexsort((labels.is_fraud, labels.known_at_us))
+    places = order.tolist()
+    return Labels(
+        message_index=labels.message_index[order],
+        transaction_id=[labels.transaction_id[place] for place in places],
+        user_id=[labels.user_id[place] for place in places],
+        terminal_id=[labels.terminal_id[place] for place in places],
+        source=[labels.source[place] for place in places],
+        event_time_us=labels.event_time_us[order],
+        known_at_us=labels.known_at_us[order],
+        is_fraud=labels.is_fraud[order],
+        transaction_key=labels.transaction_key[order],
+        terminal_key=labels.terminal_key[order],
+    )
 
-    transaction_id: str | int
-    is_fraud: bool
-    known_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
+def find_frauds(
+    labels: Labels, transaction_ids: Iterable[str], known_by_us: int | None = None
+) -> NDArray[np.bool_]:
+    """Say for each transaction whether it is known as fraud; without a label it is genuine.
 
-class LabelBook:
-    """The last thing known about each transaction."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, LabelLine] = {}
-        self._decoder = msgspec.json.Decoder(LabelLine)
-
-    def add(self, lines: Iterable[bytes]) -> None:
-        """Take label lines in any order; a later `known_at` corrects an earlier one.
-
-        Raises:
-            UnreadableInput: a line lacks a field or has one of the wrong type.
-        """
-        for line in lines:
-            try:
-                label = self._decoder.decode(line)
-            except msgspec.MsgspecError as error:
-                msg = f"a label line cannot be read: {error}: {line[:200]!r}"
-                raise UnreadableInput(msg) from error
-            transaction_id = str(label.transaction_id)
-            before = self._known.get(transaction_id)
-            if before is None or before.known_at <= label.known_at:
-                self._known[transaction_id] = label
-
-    def frauds(self, transaction_ids: Iterable[str]) -> NDArray[np.bool_]:
-        """Say for each transaction whether it is known as fraud; without a label it is genuine."""
-        fraud_ids = {name for name, label in self._known.items() if label.is_fraud}
-        return np.array([each in fraud_ids for each in transaction_ids], np.bool_)
-
-    def __len__(self) -> int:
-        return len(self._known)
+    Args:
+        labels: in the order of knowing; a later one corrects an earlier one.
+        transaction_ids: n ids.
+        known_by_us: labels that became known later are left out, as they were not known then.
+    """
+    n = len(labels.transaction_id)
+    if known_by_us is not None:
+        n = int(np.searchsorted(labels.known_at_us, known_by_us, side="right"))
+    latest = dict(zip(labels.transaction_id[:n], labels.is_fraud[:n].tolist(), strict=True))
+    return np.array([latest.get(each, False) for each in transaction_ids], np.bool_)

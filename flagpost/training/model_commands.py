@@ -15,6 +15,7 @@ from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
 from flagpost.progress import progress_bar
 from flagpost.settings import Settings, load_settings
+from flagpost.training.labels import find_frauds
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
 from flagpost.training.report import numbers_table, terms_table, write_frame
@@ -38,7 +39,7 @@ console = Console()
 def train(
     log: Log,
     out: Annotated[Path, typer.Option(help="Where to write the model (.joblib).")],
-    warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 30,
+    warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 37,
     test_days: Annotated[int, typer.Option(help="Last days, kept out of the fit.")] = 14,
     flags_per_thousand: Annotated[
         float,
@@ -54,7 +55,11 @@ def train(
     if not out.parent.is_dir():
         raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
     decoded = _decode(log, load_settings())
-    model = train_model(decoded, Plan(warm_up_days, test_days, flags_per_thousand), log.name)
+    model = train_model(
+        decoded,
+        Plan(warm_up_days, test_days=test_days, flags_per_thousand=flags_per_thousand),
+        log.name,
+    )
     model.save(out)
     console.print(
         numbers_table(
@@ -86,7 +91,7 @@ def evaluate(
         rows.amount_cents, rows.account_balance_cents,
     )  # fmt: skip
     seconds = time.perf_counter() - started
-    is_fraud = decoded.labels.frauds(rows.transaction_id)
+    is_fraud = find_frauds(decoded.labels, rows.transaction_id)
     numbers: dict[str, float] = {
         "transactions": len(rows.transaction_id),
         "duplicates": rows.n_duplicate,

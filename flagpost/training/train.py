@@ -10,6 +10,7 @@ from flagpost.core.history import Int64s
 from flagpost.errors import BadConfiguration
 from flagpost.model import FraudModel
 from flagpost.model_manifest import Training
+from flagpost.training.labels import find_frauds
 from flagpost.training.metrics import Bools, flagging_metrics, ranking_metrics, threshold_for
 from flagpost.training.offline import DecodedLog, OfflineFeatures, observe_log
 
@@ -18,10 +19,13 @@ from flagpost.training.offline import DecodedLog, OfflineFeatures, observe_log
 class Plan:
     """How a log is divided by time: days that only fill the histories, days to fit, days to test.
 
-    The threshold flags at most `flags_per_thousand` of 1,000 transactions of the fitted days.
+    Between fit and test lies a gap in which the labels of the last fitted days become known; what
+    became known later is not used. The threshold flags at most `flags_per_thousand` of 1,000
+    transactions of the fitted days.
     """
 
-    warm_up_days: int = 30
+    warm_up_days: int = 37
+    gap_days: int = 7
     test_days: int = 14
     flags_per_thousand: float = 5.0
 
@@ -32,24 +36,43 @@ def train(decoded: DecodedLog, plan: Plan, log_name: str) -> FraudModel:
     Raises:
         BadConfiguration: the log is too short for the plan, or a part has no fraud.
     """
+    periods = divide(decoded.event_time_us, plan)
     model = FraudModel()
-    model.population_mean_cents = decoded.mean_amount_cents
+    model.population_mean_cents = decoded.mean_amount_cents(periods.fit_end_us)
     rows = observe_log(decoded, model.population_mean_cents)
-    is_fraud = decoded.labels.frauds(rows.transaction_id)
-    fitted, tested = split(rows.event_time_us, plan)
-    _need_both_classes(is_fraud[fitted], "training")
+    fitted, tested = periods.fitted(rows.event_time_us), periods.tested(rows.event_time_us)
+    known = find_frauds(decoded.labels, rows.transaction_id, periods.test_us)
+    is_fraud = find_frauds(decoded.labels, rows.transaction_id)
+    _need_both_classes(known[fitted], "training")
     _need_both_classes(is_fraud[tested], "test")
-    model.fit(rows.matrix[fitted], is_fraud[fitted])
+    model.fit(rows.matrix[fitted], known[fitted])
     model.threshold = threshold_for(
         model.predict_proba(rows.matrix[fitted])[:, 1], plan.flags_per_thousand
     )
-    model.training = _training(rows, fitted, is_fraud, log_name)
+    model.training = _training(rows, fitted, known, log_name)
     model.metrics = _measure(model, rows.matrix[tested], is_fraud[tested])
     return model
 
 
-def split(event_time_us: Int64s, plan: Plan) -> tuple[Bools, Bools]:
-    """Say which rows are fitted and which are tested.
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Microseconds since 1970: fitted from `fit_us` until `fit_end_us`, tested from `test_us`."""
+
+    fit_us: int
+    fit_end_us: int
+    test_us: int
+
+    def fitted(self, event_time_us: Int64s) -> Bools:
+        """Say which rows are fitted."""
+        return (event_time_us >= self.fit_us) & (event_time_us < self.fit_end_us)
+
+    def tested(self, event_time_us: Int64s) -> Bools:
+        """Say which rows are tested."""
+        return event_time_us >= self.test_us
+
+
+def divide(event_time_us: Int64s, plan: Plan) -> Periods:
+    """Divide the days of a log.
 
     Raises:
         BadConfiguration: no day is left to fit on.
@@ -57,15 +80,20 @@ def split(event_time_us: Int64s, plan: Plan) -> tuple[Bools, Bools]:
     if not event_time_us.size:
         msg = "the log holds no readable transaction"
         raise BadConfiguration(msg)
-    day = event_time_us // DAY_US
-    first, end = day.min() + plan.warm_up_days, day.max() + 1 - plan.test_days
-    if first >= end:
+    first, end = int(event_time_us.min()) // DAY_US, int(event_time_us.max()) // DAY_US + 1
+    test = end - plan.test_days
+    if first + plan.warm_up_days >= test - plan.gap_days:
         msg = (
-            f"the log has {day.max() + 1 - day.min()} days, too few for {plan.warm_up_days} days "
-            f"of warm-up and {plan.test_days} of test: lower --warm-up-days or --test-days"
+            f"the log has {end - first} days, too few for {plan.warm_up_days} days of warm-up, "
+            f"{plan.gap_days} until labels are known and {plan.test_days} of test: lower "
+            "--warm-up-days or --test-days"
         )
         raise BadConfiguration(msg)
-    return (day >= first) & (day < end), day >= end
+    return Periods(
+        fit_us=(first + plan.warm_up_days) * DAY_US,
+        fit_end_us=(test - plan.gap_days) * DAY_US,
+        test_us=test * DAY_US,
+    )
 
 
 def _need_both_classes(is_fraud: Bools, part: str) -> None:

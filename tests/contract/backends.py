@@ -6,12 +6,12 @@ from typing import Protocol
 
 from sqlalchemy import Engine, Row, select
 
-from flagpost.core.effects import FlaggedTransaction
+from flagpost.core.effects import FlaggedTransaction, Label
 from flagpost.core.store import Store
 from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from flagpost.postgres.tables import FraudTransaction
+from flagpost.postgres.tables import FraudLabel, FraudTransaction
 from tests.contract.memory_store import Database, MemoryStore
 
 
@@ -19,6 +19,8 @@ class Backend(Protocol):
     def store(self, group: str = "scorers") -> Store: ...
 
     def flagged(self) -> dict[str, FlaggedTransaction]: ...
+
+    def labels(self) -> list[Label]: ...
 
 
 class MemoryBackend:
@@ -30,6 +32,9 @@ class MemoryBackend:
 
     def flagged(self) -> dict[str, FlaggedTransaction]:
         return self._database.flagged
+
+    def labels(self) -> list[Label]:
+        return [label for _, label in sorted(self._database.labels.items())]
 
 
 class PostgresBackend:
@@ -43,6 +48,12 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             rows = connection.execute(select(FraudTransaction.__table__))
             return {row.transaction_id: _flagged(row) for row in rows}
+
+    def labels(self) -> list[Label]:
+        in_order = FraudLabel.transaction_id, FraudLabel.known_at, FraudLabel.is_fraud
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(FraudLabel.__table__).order_by(*in_order))
+            return [_label(row) for row in rows]
 
 
 @contextmanager
@@ -65,6 +76,21 @@ def _flagged(row: Row[tuple[object, ...]]) -> FlaggedTransaction:
         risk_level=row.risk_level,
         reasons=row.reasons,
         model_version=row.model_version,
+        partition=Partition(row.topic, row.partition),
+        offset=row.kafka_offset,
+        features={name: float(value) for name, value in row.features.items()},
+    )
+
+
+def _label(row: Row[tuple[object, ...]]) -> Label:
+    return Label(
+        transaction_id=row.transaction_id,
+        user_id=row.user_id,
+        terminal_id=row.terminal_id,
+        event_time=row.ts,
+        is_fraud=row.is_fraud,
+        known_at=row.known_at,
+        source=row.source,
         partition=Partition(row.topic, row.partition),
         offset=row.kafka_offset,
     )

@@ -2,10 +2,20 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import dropwhile
 from typing import TypeVar
 
-from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Position, Segment
+from flagpost.core.effects import (
+    Advance,
+    Counts,
+    Effects,
+    FlaggedTransaction,
+    Label,
+    Position,
+    Segment,
+)
+from flagpost.core.store import Clock, LabelIdentity
 from flagpost.errors import Fenced
 from flagpost.events import Partition
 
@@ -20,6 +30,13 @@ class Database:
     totals: dict[tuple[str, Partition], Counts] = field(default_factory=dict)
     segments: dict[tuple[str, Partition], list[Segment]] = field(default_factory=dict)
     flagged: dict[str, FlaggedTransaction] = field(default_factory=dict)
+    labels: dict[LabelIdentity, Label] = field(default_factory=dict)
+    waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
+
+
+def identity_of(label: Label) -> LabelIdentity:
+    known_at_us = (label.known_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return label.transaction_id, known_at_us, label.is_fraud
 
 
 class MemoryStore:
@@ -57,6 +74,31 @@ class MemoryStore:
             if segment.max_event_time_us >= first_us and segment.min_event_time_us <= last_us:
                 yield segment
 
+    def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
+        for partition, offset in sorted(offsets.items()):
+            for segment in self._database.segments.get((self._group, partition), []):
+                if segment.start_offset >= offset:
+                    yield segment
+
+    def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
+        return {
+            partition: Clock(at.next_offset, self._reached_us(partition, at))
+            for topic in topics
+            for partition, at in self.positions(topic).items()
+        }
+
+    def _reached_us(self, partition: Partition, at: Position) -> int | None:
+        times = at.event_time_us, self._database.waits_at.get((self._group, partition))
+        return max((time for time in times if time is not None), default=None)
+
+    def announce(
+        self, waiting_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> None:
+        for partition, time_us in waiting_us.items():
+            key = self._group, partition
+            if self._database.positions[key].epoch == epochs[partition]:
+                self._database.waits_at[key] = time_us
+
     def commit(self, effects: Effects) -> None:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
         if lost:
@@ -67,6 +109,8 @@ class MemoryStore:
             self._database.segments.setdefault((self._group, segment.partition), []).append(segment)
         for flagged in effects.flagged:
             self._database.flagged.setdefault(flagged.transaction_id, flagged)
+        for label in effects.labels:
+            self._database.labels.setdefault(identity_of(label), label)
 
     def _may_go_on(self, step: Advance) -> bool:
         at = self._database.positions.get((self._group, step.partition))
@@ -78,6 +122,9 @@ class MemoryStore:
         latest = max((time for time in times if time is not None), default=None)
         self._database.positions[key] = Position(step.epoch, step.next_offset, latest)
         self._database.totals[key] = self._database.totals[key] + step.counts
+
+    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
+        return set(identities) & self._database.labels.keys()
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         return self._of_topic(self._database.positions, topic)

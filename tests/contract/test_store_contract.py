@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flagpost.core.effects import (
     Advance,
     Counts,
     Effects,
     FlaggedTransaction,
+    Label,
     Position,
     Segment,
 )
-from flagpost.core.store import Store
+from flagpost.core.store import Clock, Store
 from flagpost.errors import Fenced
 from flagpost.events import Partition
 from tests.contract.backends import Backend, MemoryBackend, postgres_backend
@@ -64,7 +67,32 @@ def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransacti
         model_version="1",
         partition=A,
         offset=7,
+        features={"amount": amount_cents / 100, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
     )
+
+
+LABELS = Partition("labels", 0)
+DAY = timedelta(days=1)
+
+
+def label(transaction_id: str, days: int = 3, *, is_fraud: bool = True) -> Label:
+    """Label a transaction of noon, some days later."""
+    noon = datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC)
+    return Label(
+        transaction_id=transaction_id,
+        user_id="Zoë \U0001f43f",
+        terminal_id=None,
+        event_time=noon,
+        is_fraud=is_fraud,
+        known_at=noon + days * DAY,
+        source=None,
+        partition=LABELS,
+        offset=11,
+    )
+
+
+def known_at_us(days: int) -> int:
+    return NOON_US + 24 * HOUR_US * days
 
 
 def test_a_new_partition_starts_at_its_first_offset_in_epoch_1(store: Store) -> None:
@@ -156,6 +184,104 @@ def test_the_first_decision_on_an_id_stands(backend: Backend) -> None:
     assert store.positions("transactions")[A].next_offset == 9
 
 
+@given(
+    features=st.dictionaries(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+        # Zero has no sign in a database.
+        st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0),
+        max_size=5,
+    )
+)
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_feature_values_come_back_to_the_bit(backend: Backend, features: dict[str, float]) -> None:
+    transaction_id = repr(features)
+    store = backend.store()
+    at = store.acquire({A: 0})[A]
+    row = replace(flagged(transaction_id), features=features)
+    store.commit(Effects([step(A, at.epoch, at.next_offset, at.next_offset + 1)], flagged=[row]))
+
+    stored = backend.flagged()[transaction_id].features
+    assert {name: value.hex() for name, value in stored.items()} == {
+        name: value.hex() for name, value in features.items()
+    }
+
+
+def test_labels_come_back_as_they_were(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({LABELS: 0})
+    genuine = replace(label("t2", is_fraud=False), user_id=None, terminal_id="m1", source="review")
+    store.commit(Effects([step(LABELS, 1, 0, 2)], labels=[genuine, label("t1")]))
+
+    assert backend.labels() == [label("t1"), genuine]
+
+
+def test_corrections_are_kept_beside_what_they_correct(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({LABELS: 0})
+    kept = [
+        label("t1", 3, is_fraud=False),
+        label("t1", 3, is_fraud=True),
+        label("t1", 9, is_fraud=False),
+    ]
+    store.commit(Effects([step(LABELS, 1, 0, 3)], labels=kept[::-1]))
+
+    assert backend.labels() == kept
+
+
+def test_a_label_that_is_delivered_again_changes_nothing(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({LABELS: 0})
+    again = replace(label("t1"), source="someone else", offset=12)
+    store.commit(Effects([step(LABELS, 1, 0, 2)], labels=[label("t1"), again]))
+    store.commit(Effects([step(LABELS, 1, 2, 4)], labels=[again, label("t2")]))
+
+    assert backend.labels() == [label("t1"), label("t2")]
+    assert store.positions("labels")[LABELS].next_offset == 4
+
+
+def test_a_fenced_commit_writes_no_labels(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({LABELS: 0})
+    backend.store().acquire({LABELS: 0})
+
+    with pytest.raises(Fenced):
+        store.commit(Effects([step(LABELS, 1, 0, 1)], labels=[label("t1")]))
+
+    assert backend.labels() == []
+
+
+def test_known_labels_are_those_that_agree_in_id_time_and_verdict(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({LABELS: 0})
+    stored = [label("t1", 3), label("t1", 9, is_fraud=False), label('t"2', 3)]
+    store.commit(Effects([step(LABELS, 1, 0, 3)], labels=stored))
+    known = {
+        ("t1", known_at_us(3), True),
+        ("t1", known_at_us(9), False),
+        ('t"2', known_at_us(3), True),
+    }
+    unknown = {
+        ("t1", known_at_us(3), False),
+        ("t1", known_at_us(3) + 1, True),
+        ("t3", known_at_us(3), True),
+    }
+
+    assert store.known_labels(known | unknown) == known
+    assert store.known_labels(unknown) == set()
+    assert store.known_labels(set()) == set()
+
+
+def test_labels_are_known_to_every_group(backend: Backend) -> None:
+    store = backend.store("scorers")
+    store.acquire({LABELS: 0})
+    store.commit(Effects([step(LABELS, 1, 0, 1)], labels=[label("t1", 3)]))
+
+    identity = "t1", known_at_us(3), True
+    assert backend.store("shadow").known_labels([identity, identity]) == {identity}
+
+
 def test_segments_come_back_in_offset_order_byte_for_byte(store: Store) -> None:
     store.acquire({A: 0, B: 0})
     kept: dict[Partition, list[Segment]] = {A: [], B: []}
@@ -200,6 +326,32 @@ def test_what_was_accepted_in_a_span_of_event_time_can_be_recalled(store: Store)
     assert list(store.recall_segments(A, NOON_US, NOON_US)) == [early]
     assert list(store.recall_segments(A, NOON_US, NOON_US + HOUR_US)) == [early, late]
     assert list(store.recall_segments(A, NOON_US + 1, NOON_US + HOUR_US - 1)) == []
+
+
+def test_what_others_have_added_since_can_be_heard(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    segments = [segment(A, 0, 2), segment(A, 2, 4), segment(B, 0, 3)]
+    store.commit(Effects([step(A, 1, 0, 4), step(B, 1, 0, 3)], segments))
+
+    assert list(store.segments_from({A: 0, B: 3})) == segments[:2]
+    assert list(store.segments_from({A: 2, B: 0})) == segments[1:]
+    assert list(store.segments_from({})) == []
+
+
+def test_a_clock_shows_what_is_processed_or_where_a_partition_waits(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    assert store.clocks(["transactions"]) == {A: Clock(0, None), B: Clock(0, None)}
+    store.commit(Effects([step(A, 1, 0, 4)]))
+    store.announce({A: NOON_US - 5, B: NOON_US + 5}, {A: 1, B: 1})
+    assert store.clocks(["transactions"]) == {A: Clock(4, NOON_US), B: Clock(0, NOON_US + 5)}
+    assert store.clocks(["others"]) == {}
+
+
+def test_a_zombie_announces_nothing(store: Store) -> None:
+    store.acquire({A: 0})
+    store.acquire({A: 0})
+    store.announce({A: NOON_US}, {A: 1})
+    assert store.clocks(["transactions"]) == {A: Clock(0, None)}
 
 
 def test_a_load_can_be_left_half_way(store: Store) -> None:

@@ -4,19 +4,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateSchema
 from typer.testing import CliRunner
 
 from flagpost.cli import app
 from flagpost.errors import SchemaOutdated
+from flagpost.postgres import migrations
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
 from flagpost.postgres.tables import Base
 
-OURS = {"stream", "scores"}
+OURS = {"stream", "scores", "label"}
 
 
 @pytest.fixture
@@ -27,9 +30,26 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def first_version(empty: Engine) -> Engine:
+    """A database as the first migration left it, in use."""
+    with empty.begin() as connection:
+        connection.execute(CreateSchema("stream"))
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    execute(empty, "INSERT INTO stream.positions VALUES ('t', 0, 'g', 1, 5)")
+    execute(
+        empty,
+        "INSERT INTO scores.fraud_transactions VALUES ('t1', 'u1', NULL, now(), 12.50, 0.9,"
+        " 'HIGH', '[]', '1', 't', 0, 4)",
+    )
+    return empty
+
+
+@pytest.fixture
 def empty(engine: Engine) -> Engine:
     """A database as it was before the first migration."""
-    execute(engine, "DROP SCHEMA stream CASCADE; DROP SCHEMA scores CASCADE")
+    execute(engine, f"DROP SCHEMA {', '.join(OURS)} CASCADE")
     return engine
 
 
@@ -67,7 +87,7 @@ def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:
         """
         SELECT table_schema, table_name, column_name
         FROM information_schema.columns
-        WHERE table_schema IN ('stream', 'scores') AND table_name <> 'schema_version'
+        WHERE table_schema IN ('stream', 'scores', 'label') AND table_name <> 'schema_version'
           AND (col_description(format('%I.%I', table_schema, table_name)::regclass,
                                ordinal_position) IS NULL
                OR obj_description(format('%I.%I', table_schema, table_name)::regclass) IS NULL
@@ -107,6 +127,38 @@ def test_migrating_again_changes_nothing(engine: Engine, database_url: str) -> N
 
     assert query(engine, "SELECT xmin::text, * FROM stream.schema_version") == before
     assert query(engine, "SELECT next_offset FROM stream.positions") == [(5,)]
+
+
+def test_older_tables_fail_the_check(first_version: Engine) -> None:
+    with pytest.raises(SchemaOutdated, match="older than this program; run: flagpost migrate"):
+        check_schema(first_version)
+
+
+def test_an_upgrade_keeps_what_is_stored(first_version: Engine, database_url: str) -> None:
+    upgrade(database_url)
+
+    check_schema(first_version)
+    assert query(first_version, "SELECT next_offset FROM stream.positions") == [(5,)]
+    flagged = "SELECT transaction_id, kafka_offset, features FROM scores.fraud_transactions"
+    assert query(first_version, flagged) == [("t1", 4, None)]
+    assert query(first_version, "SELECT * FROM label.latest_fraud_labels") == []
+
+
+def test_the_latest_label_of_a_transaction_counts(engine: Engine) -> None:
+    execute(
+        engine,
+        """
+        INSERT INTO label.fraud_labels
+            (transaction_id, known_at, is_fraud, ts, topic, partition, kafka_offset)
+        VALUES ('t1', '2026-01-05', false, '2026-01-01', 'labels', 0, 1),
+               ('t1', '2026-01-03', true, '2026-01-01', 'labels', 0, 2),
+               ('t2', '2026-01-03', true, '2026-01-01', 'labels', 0, 3),
+               ('t2', '2026-01-03', false, '2026-01-01', 'labels', 0, 4)
+        """,
+    )
+
+    latest = "SELECT transaction_id, is_fraud FROM label.latest_fraud_labels ORDER BY 1"
+    assert query(engine, latest) == [("t1", False), ("t2", True)]
 
 
 def test_processes_that_migrate_at_once_wait_for_each_other(

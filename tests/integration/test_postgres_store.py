@@ -16,7 +16,7 @@ from flagpost.events import Partition
 from flagpost.postgres import positions
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from tests.contract.test_store_contract import flagged, segment
+from tests.contract.test_store_contract import flagged, label, segment
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
 GROUP = "scorers"
@@ -139,6 +139,23 @@ def test_members_that_take_over_in_opposite_order_do_not_deadlock(
 
     epochs = {at.epoch for at in PostgresStore(connect(), GROUP).positions("transactions").values()}
     assert epochs == {100}
+
+
+def test_groups_that_store_the_same_labels_in_opposite_order_do_not_deadlock(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    def store_often(group: str) -> None:
+        store = PostgresStore(connect(), group)
+        store.acquire({A: 0})
+        for start in range(30):
+            batch = [label(f"t{start}-{number}") for number in range(300)]
+            in_own_order = batch if group == "scorers" else batch[::-1]
+            store.commit(Effects([step(A, 1, start, start + 1)], labels=in_own_order))
+
+    list(pool.map(store_often, ["scorers", "shadow"]))
+
+    with connect().connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM label.fraud_labels")) == 9000
 
 
 def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect) -> None:

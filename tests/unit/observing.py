@@ -18,7 +18,7 @@ Row = tuple[int, int, int, int]
 def observe(
     state: State,
     rows: list[Row],
-    balance_cents: int = UNKNOWN_BALANCE,
+    balance_cents: int = int(UNKNOWN_BALANCE),
     reached_us: int = 0,
     terminals: list[int] | None = None,
 ) -> Observed:

@@ -182,7 +182,10 @@ def test_a_bad_message_gets_its_reason(
 
 
 def test_every_reason_is_in_the_table() -> None:
-    assert {case[2] for case in POISON} == set(Reason)
+    assert {case[2] for case in POISON} == set(Reason) - {
+        Reason.NOT_A_LABEL,
+        Reason.KNOWN_TOO_EARLY,
+    }
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def test_bytes_of_another_kind_are_refused(broken: bytes) -> None:
 def live_batch(rng: np.random.Generator, n: int, start: int) -> Batch:
     times = start + np.sort(rng.integers(0, 5 * DAY, n)) - (rng.random(n) < 0.1) * 2 * DAY
     return Batch(
-        rng.integers(1, 30, n), rng.integers(1, 9, n), np.zeros(n, np.int64), times.astype(np.int64),
+        rng.integers(1, 30, n), rng.integers(1, 9, n), np.zeros(n, np.int64),
+        times.astype(np.int64),
         rng.integers(0, 30_000, n), np.full(n, UNKNOWN_BALANCE), rng.integers(0, 50, n),
         running_maximum(times.astype(np.int64), start),
     )  # fmt: skip
@@ -73,7 +74,8 @@ def test_a_state_folded_from_its_segments_goes_on_as_the_state_that_wrote_them()
         entries = Entries(
             batch.user_key, batch.terminal_key, batch.event_time_us, batch.amount_cents,
             batch.transaction_key, observed.features[:, AMOUNT_RATIO],
-            observed.features[:, HIGH_COUNT_14D].astype(np.int64), observed.is_high.astype(np.int64),
+            observed.features[:, HIGH_COUNT_14D].astype(np.int64),
+            observed.is_high.astype(np.int64),
         ).where(kept)  # fmt: skip
         if step >= 4:  # 50 days are enough
             folded.fold(Segment(partition, step, step + 1, 0, 0, pack(entries)))

@@ -1,4 +1,5 @@
 from itertools import accumulate
+from random import Random
 
 import numpy as np
 from hypothesis import given, settings
@@ -49,7 +50,7 @@ def test_windows_and_runs_equal_a_plain_reference(
 def test_the_order_in_which_members_hear_of_a_terminal_changes_nothing(
     drawn: list[tuple[int, int, int, int]],
     verdicts: list[tuple[int, int, bool]],
-    random: "st.Random",
+    random: Random,
 ) -> None:
     """Customers of two partitions; one member sees them interleaved, the other in two pieces."""
     rows = sorted(((key, t, c, key) for _, t, c, key in drawn), key=lambda visit: visit[1])

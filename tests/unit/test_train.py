@@ -10,7 +10,7 @@ from flagpost.core.history import Int64s
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder
 from flagpost.training.offline import DecodedLog, decode_log
-from flagpost.training.train import Plan, split, train
+from flagpost.training.train import Plan, divide, train
 
 FIRST_DAY = 20_000  # since 1970
 
@@ -30,8 +30,8 @@ def write_log(path: Path, days: int, fraud_days: tuple[int, ...]) -> Path:
                           "amount": 500 if n == 10 else 50})  # fmt: skip
     for day in fraud_days:
         at = datetime.fromtimestamp((FIRST_DAY + day + 2) * 86_400, UTC).isoformat()
-        lines.append({"type": "label", "transaction_id": f"T{day}-10", "is_fraud": True,
-                      "known_at": at})  # fmt: skip
+        lines.append({"type": "label", "transaction_id": f"T{day}-10", "timestamp": at,
+                      "is_fraud": True, "known_at": at})  # fmt: skip
     path.write_text("\n".join(map(json.dumps, lines)))
     return path
 
@@ -40,28 +40,36 @@ def decoded(path: Path) -> DecodedLog:
     return decode_log(path, TransactionDecoder(), (FIRST_DAY + 100) * DAY_US)
 
 
-def test_the_first_days_warm_up_and_the_last_ones_test() -> None:
-    fitted, tested = split(times_of(0, 1, 2, 3, 4, 5), Plan(warm_up_days=2, test_days=1))
+def days_of(plan: Plan, *days: int) -> tuple[list[bool], list[bool]]:
+    times = times_of(*days)
+    periods = divide(times, plan)
+    return periods.fitted(times).tolist(), periods.tested(times).tolist()
 
-    assert fitted.tolist() == [False, False, True, True, True, False]
-    assert tested.tolist() == [False, False, False, False, False, True]
+
+def test_the_first_days_warm_up_and_the_last_ones_test_after_a_gap() -> None:
+    plan = Plan(warm_up_days=2, gap_days=1, test_days=1)
+
+    fitted, tested = days_of(plan, 0, 1, 2, 3, 4, 5)
+
+    assert fitted == [False, False, True, True, False, False]
+    assert tested == [False, False, False, False, False, True]
 
 
 def test_rows_are_divided_by_their_day_and_not_by_their_place() -> None:
-    fitted, tested = split(times_of(3, 0, 2, 3, 1), Plan(warm_up_days=1, test_days=1))
+    fitted, tested = days_of(Plan(warm_up_days=1, gap_days=0, test_days=1), 3, 0, 2, 3, 1)
 
-    assert fitted.tolist() == [False, False, True, False, True]
-    assert tested.tolist() == [True, False, False, True, False]
+    assert fitted == [False, False, True, False, True]
+    assert tested == [True, False, False, True, False]
 
 
 def test_a_log_too_short_for_its_plan_is_refused() -> None:
-    with pytest.raises(BadConfiguration, match="3 days, too few for 2 days of warm-up and 1 of"):
-        split(times_of(0, 1, 2), Plan(warm_up_days=2, test_days=1))
+    with pytest.raises(BadConfiguration, match="4 days, too few for 2 days of warm-up, 1 until"):
+        divide(times_of(0, 1, 2, 3), Plan(warm_up_days=2, gap_days=1, test_days=1))
 
 
 def test_a_log_without_a_transaction_is_refused() -> None:
     with pytest.raises(BadConfiguration, match="no readable transaction"):
-        split(times_of(), Plan())
+        divide(times_of(), Plan())
 
 
 @pytest.mark.parametrize(
@@ -73,20 +81,22 @@ def test_days_without_a_fraud_are_refused(
     log = decoded(write_log(tmp_path / "log.jsonl", 20, fraud_days))
 
     with pytest.raises(BadConfiguration, match=f"the {part} days hold 0 frauds"):
-        train(log, Plan(warm_up_days=5, test_days=5), "log.jsonl")
+        train(log, Plan(warm_up_days=5, gap_days=2, test_days=5), "log.jsonl")
 
 
 def test_a_model_knows_what_it_was_fitted_on_and_finds_what_stands_out(tmp_path: Path) -> None:
     fraud_days = (1, 6, 8, 11, 13, 16, 18)
     log = decoded(write_log(tmp_path / "log.jsonl", 20, fraud_days))
 
-    model = train(log, Plan(warm_up_days=5, test_days=5, flags_per_thousand=40), "log.jsonl")
+    model = train(
+        log, Plan(warm_up_days=5, gap_days=2, test_days=5, flags_per_thousand=40), "log.jsonl"
+    )
 
     assert model.training is not None
-    assert (model.training.log, model.training.n_frauds) == ("log.jsonl", 4)
-    assert model.training.n_transactions == 10 * 10 + 4
+    assert (model.training.log, model.training.n_frauds) == ("log.jsonl", 3)
+    assert model.training.n_transactions == 8 * 10 + 3
     assert model.training.first_event == "2024-10-09T00:00:00+00:00"
-    assert model.population_mean_cents == pytest.approx((200 * 5_000 + 7 * 50_000) / 207)
+    assert model.population_mean_cents == pytest.approx((130 * 5_000 + 4 * 50_000) / 134)
     assert model.metrics == {
         "roc_auc": 1.0, "average_precision": 1.0, "precision": 1.0, "recall": 1.0,
     }  # fmt: skip

@@ -1,0 +1,110 @@
+"""Event-time order between partitions: nobody runs far ahead of the slowest one.
+
+A replay is faster than life: one partition may be weeks ahead of another. A terminal's windows end
+seven days back, and a late label counts a day after it is known; so as long as nothing is processed
+more than some hours ahead of a partition that still has messages, every score is what it would have
+been in real time, where nobody ever waits.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable
+from typing import Generic
+
+from flagpost.core.calendar import HOUR_US
+from flagpost.core.piece import M, Piece
+from flagpost.events import Partition
+
+ALIGNED_WITHIN_US = 12 * HOUR_US
+"""How far, in event time, a partition may be ahead of the slowest one that has more to come."""
+
+
+class Alignment(Generic[M]):
+    """Holds pieces back until the others have come near.
+
+    Stream times are microseconds since 1970: the latest event time of a partition up to somewhere.
+    """
+
+    def __init__(self) -> None:
+        self._held: defaultdict[Partition, deque[Piece[M]]] = defaultdict(deque)
+        self._arrived_us: dict[Partition, int] = {}
+
+    def drop(self, partition: Partition) -> None:
+        """Forget a partition; what was held of it is going to be read again, by somebody."""
+        self._held.pop(partition, None)
+        self._arrived_us.pop(partition, None)
+
+    def hold(self, piece: Piece[M]) -> None:
+        """Take in the next piece of a partition."""
+        self._held[piece.partition].append(piece)
+        if piece.stream_time_us.size:
+            self._arrived_us[piece.partition] = int(piece.stream_time_us[-1])
+
+    def n_held(self, partition: Partition) -> int:
+        """Count the messages that are held of a partition."""
+        return sum(piece.n_messages for piece in self._held.get(partition, ()))
+
+    def arrived_us(self, partition: Partition, processed_us: int | None) -> int | None:
+        """Return the stream time up to which a partition has been read, processed or not."""
+        return self._arrived_us.get(partition, processed_us)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing is held."""
+        return not any(self._held.values())
+
+    def waiting_at(self) -> dict[Partition, int]:
+        """Return the stream time at which each partition with held messages goes on."""
+        return {
+            partition: int(pieces[0].stream_time_us[0])
+            for partition, pieces in self._held.items()
+            if pieces and pieces[0].stream_time_us.size
+        }
+
+    @property
+    def latest_us(self) -> int | None:
+        """The latest stream time of all that is held; None if nothing is."""
+        return max((self._arrived_us[p] for p in self.waiting_at()), default=None)
+
+    def laggards(self, own: Iterable[tuple[Partition, int | None]]) -> set[Partition]:
+        """Return those of our partitions, with their processed times, that others may wait for."""
+        latest_us = self.latest_us
+        if latest_us is None:
+            return set()
+        arrived = {partition: self.arrived_us(partition, done_us) for partition, done_us in own}
+        return {
+            partition
+            for partition, us in arrived.items()
+            if us is None or us + ALIGNED_WITHIN_US < latest_us
+        }
+
+    def release(self, until_us: int | None) -> list[Piece[M]]:
+        """Give out what is held up to a stream time, at most one piece of each partition.
+
+        Without a time everything may go.
+        """
+        released = []
+        for partition, pieces in list(self._held.items()):
+            if not pieces:
+                continue
+            ready, rest = (pieces[0], None) if until_us is None else pieces[0].split(until_us)
+            if ready is None:
+                continue
+            pieces.popleft()
+            if rest is not None:
+                pieces.appendleft(rest)
+            if not pieces:
+                del self._held[partition]
+            released.append(ready)
+        return released
+
+
+def earliest(times_us: Collection[int | None]) -> int | None:
+    """Return how far one may go: the slowest time, and some hours; None if there is no limit.
+
+    Nothing is known yet of a partition whose time is None: one must not go anywhere.
+    """
+    if not times_us:
+        return None
+    if None in times_us:
+        return 0
+    return min(us for us in times_us if us is not None) + ALIGNED_WITHIN_US

@@ -1,0 +1,86 @@
+"""Which of the messages that were read may be processed now."""
+
+from collections.abc import Collection, Mapping
+
+from flagpost.core.alignment import Alignment, earliest
+from flagpost.core.effects import Position
+from flagpost.core.piece import Piece
+from flagpost.events import Partition
+from flagpost.kafka.source import Chunk, Source
+from flagpost.peers import Peers
+
+MOST_HELD_MESSAGES = 50_000
+"""Of a partition; beyond this its reading pauses."""
+
+
+class EventOrder:
+    """Keeps the partitions of a member, and the members of a group, near each other in event time.
+
+    While all are near, which is always so in real time, everything passes at once and neither
+    server is asked.
+    """
+
+    def __init__(self, source: Source, peers: Peers) -> None:
+        self._source = source
+        self._peers = peers
+        self._alignment: Alignment[Chunk] = Alignment()
+        self._paused: set[Partition] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing is held back."""
+        return self._alignment.is_empty
+
+    def drop(self, partition: Partition) -> None:
+        """Forget what is held of a partition that is going to be read again, by somebody."""
+        self._alignment.drop(partition)
+
+    def reached_us(self, partition: Partition, position: Position) -> int | None:
+        """Return the stream time up to which a partition was read."""
+        return self._alignment.arrived_us(partition, position.event_time_us)
+
+    def hold(self, pieces: Collection[Piece[Chunk]]) -> None:
+        """Take in what was read."""
+        for piece in pieces:
+            self._alignment.hold(piece)
+
+    def release(self, own: Mapping[Partition, Position]) -> list[Piece[Chunk]]:
+        """Give out what may be processed now, at most one piece of each partition.
+
+        May ask both servers, and blocks then.
+
+        Raises:
+            Unavailable: the same call may succeed later.
+        """
+        if self._alignment.is_empty:
+            return []
+        limits = [self._slowest_of_ours(own), self._slowest_of_others()]
+        known = [us for us in limits if us is not None]
+        ready = self._alignment.release(min(known) if known else None)
+        if not ready:
+            self._peers.announce(self._alignment.waiting_at(), own)
+        self._pace(own)
+        return ready
+
+    def _slowest_of_ours(self, own: Mapping[Partition, Position]) -> int | None:
+        laggards = self._alignment.laggards([(p, x.event_time_us) for p, x in own.items()])
+        if not laggards:
+            return None
+        ends = self._source.bounds(laggards)
+        active = [p for p in laggards if (self._source.position(p) or 0) < ends[p][1]]
+        return earliest([self.reached_us(p, own[p]) for p in active])
+
+    def _slowest_of_others(self) -> int | None:
+        waiting_us = self._alignment.waiting_at().values()
+        latest_us = self._alignment.latest_us
+        if latest_us is None:
+            return None
+        return self._peers.limit_us(min(waiting_us), latest_us)
+
+    def _pace(self, own: Collection[Partition]) -> None:
+        """Pause the reading of partitions of which too much is held, resume it later."""
+        full = {p for p in own if self._alignment.n_held(p) > MOST_HELD_MESSAGES}
+        roomy = {p for p in self._paused if 2 * self._alignment.n_held(p) < MOST_HELD_MESSAGES}
+        self._source.pause(full - self._paused)
+        self._source.resume(roomy)
+        self._paused = (self._paused | full) - roomy
