@@ -7,6 +7,7 @@ from flagpost.entry_point import entry_point
 from flagpost.local.commands import down, status
 from flagpost.postgres.commands import migrate
 from flagpost.training.commands import simulate
+from flagpost.training.handbook_command import handbook
 from flagpost.up import up
 
 app = typer.Typer(
@@ -15,5 +16,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, demo, simulate):
+for verb in (up, down, status, migrate, demo, simulate, handbook):
     app.command()(entry_point(verb))

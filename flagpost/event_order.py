@@ -6,6 +6,7 @@ from flagpost.core.alignment import Alignment, earliest
 from flagpost.core.effects import Position
 from flagpost.core.piece import Piece
 from flagpost.events import Partition
+from flagpost.idleness import Idleness
 from flagpost.kafka.source import Chunk, Source
 from flagpost.peers import Peers
 
@@ -24,6 +25,7 @@ class EventOrder:
         self._source = source
         self._peers = peers
         self._alignment: Alignment[Chunk] = Alignment()
+        self._idleness = Idleness()
         self._paused: set[Partition] = set()
 
     @property
@@ -67,8 +69,12 @@ class EventOrder:
         if not laggards:
             return None
         ends = self._source.bounds(laggards)
-        active = [p for p in laggards if (self._source.position(p) or 0) < ends[p][1]]
+        active = [p for p in laggards if not self._is_idle(p, ends[p][1])]
         return earliest([self.reached_us(p, own[p]) for p in active])
+
+    def _is_idle(self, partition: Partition, end: int) -> bool:
+        read_up_to = self._source.position(partition) or 0
+        return read_up_to >= end and self._idleness.is_idle(partition, end)
 
     def _slowest_of_others(self) -> int | None:
         waiting_us = self._alignment.waiting_at().values()

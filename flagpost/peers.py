@@ -8,6 +8,7 @@ from flagpost.core.features import RETENTION_US
 from flagpost.core.state import State
 from flagpost.core.store import Clock, Store
 from flagpost.events import Partition
+from flagpost.idleness import Idleness
 from flagpost.kafka.source import Source
 
 
@@ -26,6 +27,7 @@ class Peers:
         self._heard: dict[Partition, int] = {}
         self._until_us = 0
         self._announced: dict[Partition, int] = {}
+        self._idleness = Idleness()
 
     def meet(self, own: Collection[Partition]) -> None:
         """Note after a rebalance which partitions are others'. Blocks.
@@ -41,6 +43,8 @@ class Peers:
     def part(self, partition: Partition, position: Position) -> None:
         """A partition is not ours any more; all before its position has been heard."""
         self._heard[partition] = position.next_offset
+        self._others |= {partition}
+        self._until_us = 0
 
     def limit_us(self, here_us: int, wanted_us: int) -> int | None:
         """Return up to which event time one may go from `here_us`; None if it does not matter.
@@ -74,11 +78,11 @@ class Peers:
         clocks = self._store.clocks({partition.topic for partition in self._others})
         self._hear({p: clock for p, clock in clocks.items() if p in self._others})
         ends = {p: end for p, (_, end) in self._source.bounds(self._others).items()}
-        return [
-            clocks[p].reached_us if p in clocks else None
-            for p, end in ends.items()
-            if end > (clocks[p].next_offset if p in clocks else 0)
-        ]
+        at = {p: clocks.get(p, Clock(0, None)) for p in ends}
+        return [at[p].reached_us for p, end in ends.items() if not self._is_idle(p, at[p], end)]
+
+    def _is_idle(self, partition: Partition, clock: Clock, end: int) -> bool:
+        return clock.next_offset >= end and self._idleness.is_idle(partition, end)
 
     def _hear(self, others: Mapping[Partition, Clock]) -> None:
         strangers = others.keys() - self._heard.keys()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import compress
 from threading import Event
 
 import numpy as np
@@ -79,13 +80,17 @@ class Replay:
         return sent
 
     def _publish(self, batch: LogBatch) -> None:
-        for topic, places, mapping in (
-            (self.topic, np.flatnonzero(~batch.is_label), self.mapping),
-            (self.labels_topic, np.flatnonzero(batch.is_label), AS_DESIGNED),
-        ):
-            if len(places):
-                values = [batch.values[place] for place in places.tolist()]
-                self.publisher.publish(topic, message_keys(values, mapping), values)
+        """Send labels first and wait for them: whoever reads a transaction can see them then.
+
+        A replay is faster than life, and what is under way to the broker may be weeks of it.
+        """
+        labels = list(compress(batch.values, batch.is_label))
+        if labels:
+            self.publisher.publish(self.labels_topic, message_keys(labels, AS_DESIGNED), labels)
+            self.publisher.settle()
+        others = list(compress(batch.values, ~batch.is_label))
+        if others:
+            self.publisher.publish(self.topic, message_keys(others, self.mapping), others)
 
 
 def select_lines(

@@ -63,6 +63,10 @@ class ConfluentPublisher:
             for error in (message["_error"] for message in messages if "_error" in message):
                 self._note_failure(topic, error)
 
+    def settle(self) -> None:
+        """See `Publisher.settle`."""
+        self._producer.flush(DELIVERY_SECONDS + 1)
+
     def finish(self) -> Receipt:
         """See `Publisher.finish`."""
         if self._producer.flush(DELIVERY_SECONDS + 1):

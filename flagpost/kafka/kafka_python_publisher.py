@@ -63,6 +63,13 @@ class KafkaPythonPublisher:
             self._send(topic, key, value, acknowledge)
         self._receipt.sent[topic] += len(values)
 
+    def settle(self) -> None:
+        """See `Publisher.settle`."""
+        try:
+            self._producer.flush(timeout=DELIVERY_SECONDS + 1)
+        except KafkaError as error:
+            self._note_failure(error)
+
     def finish(self) -> Receipt:
         """See `Publisher.finish`."""
         try:

@@ -40,5 +40,8 @@ class Publisher(Protocol):
                 nothing of this call was queued.
         """
 
+    def settle(self) -> None:
+        """Wait until each message so far is acknowledged or failed."""
+
     def finish(self) -> Receipt:
         """Wait until each message is acknowledged or failed, and close."""

@@ -2,6 +2,7 @@
 
 import time
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,22 @@ from flagpost.training import simulator
 from flagpost.training.simulator import Scenario, Simulation
 
 
+class Form(StrEnum):
+    """What is written: a log with labels, or the columns of the Fraud Detection Handbook."""
+
+    LOG = "log"
+    HANDBOOK = "handbook"
+
+
+ENDINGS = {Form.LOG: (".json", ".jsonl"), Form.HANDBOOK: (".parquet",)}
+
+
 def simulate(
     *,
-    out: Annotated[Path, Option(help="The log to write: a .json or .jsonl file.")],
+    out: Annotated[Path, Option(help="The file to write: .json or .jsonl, .parquet for handbook.")],
+    form: Annotated[
+        Form, Option("--format", help="A log, or the Fraud Detection Handbook's columns.")
+    ] = Form.LOG,
     customers: Annotated[int, Option(help="How many cards pay.")] = 105,
     terminals: Annotated[int, Option(help="How many terminals they pay at.")] = 210,
     days: Annotated[int, Option(help="How many days the log covers.")] = 76,
@@ -30,16 +44,19 @@ def simulate(
     Example: flagpost simulate --customers 5000 --terminals 10000 --days 183 --out half-year.jsonl
     """
     began = time.monotonic()
-    _check_out(out)
+    _check_out(out, ENDINGS[form])
     simulation = simulator.simulate(customers, terminals, days, _parse_day(start), seed)
-    size_bytes = _write_with_progress(simulation, out)
+    if form == Form.HANDBOOK:
+        size_bytes = simulator.write_handbook(simulation, out)
+    else:
+        size_bytes = _write_with_progress(simulation, out)
     summary = _summary(simulation, size_bytes, time.monotonic() - began)
     Console().print(summary)
 
 
-def _check_out(out: Path) -> None:
-    if out.suffix not in {".json", ".jsonl"}:
-        raise BadConfiguration(f"--out must end in .json or .jsonl, but it is {str(out)!r}")
+def _check_out(out: Path, endings: tuple[str, ...]) -> None:
+    if out.suffix not in endings:
+        raise BadConfiguration(f"--out must end in {' or '.join(endings)}, but it is {str(out)!r}")
     if not out.parent.is_dir():
         raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
     if out.is_dir():

@@ -15,6 +15,7 @@ from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
 from flagpost.progress import progress_bar
 from flagpost.settings import Settings, load_settings
+from flagpost.training.compare_command import compare
 from flagpost.training.labels import find_frauds
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="The fraud model: train, evaluate, explain, features.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
+app.command()(entry_point(compare))
 console = Console()
 
 
@@ -46,7 +48,7 @@ def train(
         typer.Option(
             min=0, max=1_000, help="Set the threshold to flag at most this many of 1,000."
         ),
-    ] = 5.0,
+    ] = 8.0,
 ) -> None:
     """Train on a log with labels, and write the model and its manifest.
 

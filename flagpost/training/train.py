@@ -27,7 +27,7 @@ class Plan:
     warm_up_days: int = 37
     gap_days: int = 7
     test_days: int = 14
-    flags_per_thousand: float = 5.0
+    flags_per_thousand: float = 8.0
 
 
 def train(decoded: DecodedLog, plan: Plan, log_name: str) -> FraudModel:

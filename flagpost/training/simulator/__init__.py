@@ -5,7 +5,8 @@ The population and the frauds are those of Le Borgne, Siblini, Lebichot and Bont
 """
 
 from flagpost.training.simulator.fraud import Scenario
+from flagpost.training.simulator.handbook_writer import write_handbook
 from flagpost.training.simulator.log_writer import write_log
 from flagpost.training.simulator.simulation import Simulation, simulate
 
-__all__ = ["Scenario", "Simulation", "simulate", "write_log"]
+__all__ = ["Scenario", "Simulation", "simulate", "write_handbook", "write_log"]

@@ -41,7 +41,7 @@ def write_log(
         BadConfiguration: the file cannot be written.
     """
     size_bytes = 0
-    with _whole_or_nothing(path) as file:
+    with whole_or_nothing(path) as file:
         for rows, labels in chunks(simulation):
             size_bytes += file.write(log_lines(simulation, rows, labels))
             on_written(len(rows))
@@ -122,7 +122,12 @@ def _terminal_id(terminal: Ints) -> tuple[Piece, ...]:
 
 
 @contextmanager
-def _whole_or_nothing(path: Path) -> Iterator[BinaryIO]:
+def whole_or_nothing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name only when it is whole.
+
+    Raises:
+        BadConfiguration: it cannot be written.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
