@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.compiled import compiled
+from flagpost.compiled import compiled_in_place
 from flagpost.core.history import (
     ABSENT,
     NO_ROOM,
@@ -128,7 +128,7 @@ class Batch(NamedTuple):
     stream_time_us: Int64s  # the latest event time of the partition so far
 
 
-@compiled
+@compiled_in_place
 def observe(
     customers: Arena,
     batch: Batch,
@@ -175,7 +175,7 @@ def observe(
     return batch.user_key.size
 
 
-@compiled
+@compiled_in_place
 def history_of(customers: Arena, user_key: int, owner: int, stream_time_us: int) -> int:
     """Return the slot of a customer who has a transaction at this stream time, or NO_ROOM.
 
@@ -192,7 +192,7 @@ def history_of(customers: Arena, user_key: int, owner: int, stream_time_us: int)
     return slot
 
 
-@compiled
+@compiled_in_place
 def remember(
     customers: Arena, slot: int, index: int, stream_time_us: int,
     time_us: int, key: int, cents: int, high: int,
@@ -203,7 +203,7 @@ def remember(
     insert(customers, slot, index, time_us, key, (cents, habitual * cents, habitual))
 
 
-@compiled
+@compiled_in_place
 def _fill(
     entries: Int64s,
     start: int,
@@ -249,17 +249,17 @@ def _fill(
     return bool(out[AMOUNT_RATIO] > HIGH_RATIO and habit_count >= HABIT_MIN_COUNT)
 
 
-@compiled
+@compiled_in_place
 def _between(entries: Int64s, first: int, end: int, which: int) -> int:
     return entries[end, SUMS + which] - entries[first, SUMS + which]
 
 
-@compiled
+@compiled_in_place
 def _gap_us(entries: Int64s, end: int, in_30d: int, time_us: int) -> int:
     return time_us - entries[end - 1, TIME] if in_30d > 0 else LONGEST_GAP_US
 
 
-@compiled
+@compiled_in_place
 def _share_of_balance(cents: int, balance_cents: int) -> float:
     if balance_cents == UNKNOWN_BALANCE or cents == 0:
         return 0.0

@@ -10,9 +10,9 @@ difference of the sums in rows j and i: exact, since all is integer. Runs have 8
 a full run first drops what is older than the horizon and else moves to one twice its size; a run
 left behind is used again.
 
-The functions marked `@compiled` are called from the kernels in `features` and `state`. None of
-them allocates: one that needs a larger arena says so (NO_ROOM) and leaves everything as it was,
-its caller grows the arena in Python and calls again.
+The functions marked `@compiled_in_place` are called from the kernels in `features` and `state`.
+None of them allocates: one that needs a larger arena says so (NO_ROOM) and leaves everything as it
+was, its caller grows the arena in Python and calls again.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.compiled import compiled
+from flagpost.compiled import compiled_in_place
 
 Int64s = NDArray[np.int64]
 
@@ -94,10 +94,15 @@ def grown(arena: Arena) -> Arena:
 
 
 def _doubled(array: Int64s) -> Int64s:
-    return np.concatenate([array, np.full_like(array, ABSENT)])
+    """Return a copy with ABSENT in the new half; that of the entries is left to be filled."""
+    doubled = np.empty((2 * len(array), *array.shape[1:]), np.int64)
+    doubled[: len(array)] = array
+    if array.ndim == 1:
+        doubled[len(array) :] = ABSENT
+    return doubled
 
 
-@compiled
+@compiled_in_place
 def index_slots(arena: Arena) -> None:
     """Rebuild the table from the slots in use."""
     arena.table[:] = ABSENT
@@ -106,7 +111,7 @@ def index_slots(arena: Arena) -> None:
             _enter(arena, slot)
 
 
-@compiled
+@compiled_in_place
 def _enter(arena: Arena, slot: int) -> None:
     mask = arena.table.size - 1
     place = arena.keys[slot] & mask
@@ -115,7 +120,7 @@ def _enter(arena: Arena, slot: int) -> None:
     arena.table[place] = slot
 
 
-@compiled
+@compiled_in_place
 def slot_of(arena: Arena, key: int) -> int:
     """Return the key's slot, or ABSENT."""
     mask = arena.table.size - 1
@@ -127,7 +132,7 @@ def slot_of(arena: Arena, key: int) -> int:
         place = (place + 1) & mask
 
 
-@compiled
+@compiled_in_place
 def open_slot(arena: Arena, key: int, owner: int) -> int:
     """Give an unknown key an empty run; return its slot, or NO_ROOM."""
     recycled = arena.counters[SLOTS_FREE] > 0
@@ -151,14 +156,14 @@ def open_slot(arena: Arena, key: int, owner: int) -> int:
     return slot
 
 
-@compiled
+@compiled_in_place
 def forget_entries(arena: Arena, slot: int) -> None:
     """Make a slot's history empty."""
     arena.lengths[slot] = 0
     arena.entries[arena.starts[slot], SUMS:] = 0
 
 
-@compiled
+@compiled_in_place
 def _take_run(arena: Arena, size: int) -> int:
     start = arena.free_runs[size]
     if start != ABSENT:
@@ -172,13 +177,13 @@ def _take_run(arena: Arena, size: int) -> int:
     return start
 
 
-@compiled
+@compiled_in_place
 def _leave_run(arena: Arena, start: int, size: int) -> None:
     arena.entries[start, 0] = arena.free_runs[size]
     arena.free_runs[size] = start
 
 
-@compiled
+@compiled_in_place
 def count_until(entries: Int64s, start: int, length: int, time_us: int) -> int:
     """Count the entries at or before a time among the first `length` ones of a run."""
     if length == 0 or entries[start + length - 1, TIME] <= time_us:
@@ -193,13 +198,13 @@ def count_until(entries: Int64s, start: int, length: int, time_us: int) -> int:
     return low
 
 
-@compiled
+@compiled_in_place
 def latest_us(entries: Int64s, start: int, length: int) -> int:
     """Return the time of a run's last entry; before 1970 when there is none."""
     return entries[start + length - 1, TIME] if length > 0 else -1
 
 
-@compiled
+@compiled_in_place
 def holds(entries: Int64s, start: int, length: int, time_us: int, tag: int) -> bool:
     """Say whether one of the first `length` entries of a run has this time and this tag."""
     row = start + length - 1
@@ -210,7 +215,7 @@ def holds(entries: Int64s, start: int, length: int, time_us: int, tag: int) -> b
     return False
 
 
-@compiled
+@compiled_in_place
 def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
     """Make sure that one more entry fits; return how many were dropped, or NO_ROOM.
 
@@ -223,20 +228,27 @@ def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
     dropped = count_until(arena.entries, start, length, horizon_us)
     if 4 * dropped >= length:
         for row in range(start, start + length - dropped + 1):
-            arena.entries[row] = arena.entries[row + dropped]
+            _copy_entry(arena.entries, row + dropped, row)
         arena.lengths[slot] -= dropped
         return dropped
     moved = _take_run(arena, size + 1)
     if moved == NO_ROOM:
         return NO_ROOM
-    arena.entries[moved : moved + length + 1] = arena.entries[start : start + length + 1]
+    for row in range(length + 1):
+        _copy_entry(arena.entries, start + row, moved + row)
     _leave_run(arena, start, size)
     arena.starts[slot] = moved
     arena.run_sizes[slot] = size + 1
     return 0
 
 
-@compiled
+@compiled_in_place
+def _copy_entry(entries: Int64s, source: int, target: int) -> None:
+    for column in range(entries.shape[1]):
+        entries[target, column] = entries[source, column]
+
+
+@compiled_in_place
 def insert(
     arena: Arena, slot: int, index: int, time_us: int, tag: int, increments: tuple[int, ...]
 ) -> None:
@@ -257,7 +269,7 @@ def insert(
     arena.lengths[slot] += 1
 
 
-@compiled
+@compiled_in_place
 def forget_owner(arena: Arena, owner: int) -> None:
     """Drop every key of an owner."""
     for slot in range(arena.counters[SLOTS_USED]):
@@ -266,7 +278,7 @@ def forget_owner(arena: Arena, owner: int) -> None:
     index_slots(arena)
 
 
-@compiled
+@compiled_in_place
 def forget_idle(arena: Arena, owner: int, horizon_us: int) -> None:
     """Drop every key of an owner that got its last entry at or before the horizon."""
     for slot in range(arena.counters[SLOTS_USED]):
@@ -276,7 +288,7 @@ def forget_idle(arena: Arena, owner: int, horizon_us: int) -> None:
     index_slots(arena)
 
 
-@compiled
+@compiled_in_place
 def _close_slot(arena: Arena, slot: int) -> None:
     _leave_run(arena, arena.starts[slot], arena.run_sizes[slot])
     arena.lengths[slot] = ABSENT

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.compiled import compiled
+from flagpost.compiled import compiled_in_place
 from flagpost.core.effects import Segment
 from flagpost.core.features import (
     CUSTOMER_SUMS,
@@ -96,7 +96,7 @@ class State:
         return sum(array.nbytes for array in self._customers)
 
 
-@compiled
+@compiled_in_place
 def _restore(
     customers: Arena, entries: Entries, stream_time_us: Int64s, owner: int, first: int
 ) -> int:
