@@ -91,7 +91,12 @@ def grown(arena: Arena) -> Arena:
 
 
 def _doubled(array: Int64s) -> Int64s:
-    return np.concatenate([array, np.full_like(array, ABSENT)])
+    """Return a copy with ABSENT in the new half; that of a wide array is left to be filled."""
+    doubled = np.empty((2 * len(array), *array.shape[1:]), np.int64)
+    doubled[: len(array)] = array
+    if array.ndim == 1:
+        doubled[len(array) :] = ABSENT
+    return doubled
 
 
 @compiled

@@ -46,7 +46,7 @@ CONSUMER_CONFIG = {
     "fetch.max.bytes": 4 << 20,
     "max.partition.fetch.bytes": 1 << 20,
     # What the client reads ahead, unpacked: enough that the worker's next poll seldom waits.
-    # Eight times as much holds 120 MB more and is no faster.
+    # Eight times as much holds 150 MB more and is no faster.
     "queued.max.messages.kbytes": 8 << 10,
     "queued.min.messages": 20_000,
     # When the queue is full the default is to look again after a whole second.
