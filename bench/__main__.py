@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from bench.messages import write_messages
+from bench.messages import count_labels, write_messages
 from bench.report import describe, sheets, to_markdown, to_rich
 from bench.results import Report, conditions, summarise
 from bench.runs import Kind, Run, measure
@@ -54,9 +54,12 @@ def main(
     clients = [client] if client else list(get_args(KafkaClient))
     with bench_stack(console.print) as stack:
         log = _messages(events)
+        labels = count_labels(log)
+        topic = name_fresh_topic(stack)
         settings = stack.model_copy(
             update={
-                "topic": name_fresh_topic(stack),
+                "topic": topic,
+                "labels_topic": f"{topic}-labels",
                 "batch_messages": batch_messages or stack.batch_messages,
             }
         )
@@ -66,7 +69,8 @@ def main(
     report = Report(
         conditions=conditions(
             events=events,
-            mean_bytes=log.stat().st_size / events - 1,
+            labels=labels,
+            mean_bytes=log.stat().st_size / (events + labels) - 1,
             partitions=PARTITIONS,
             repeats=repeats,
             batch_messages=settings.batch_messages,

@@ -32,15 +32,19 @@ class LogChunk:
 class LogSource:
     """Implements `Source` for a sole member; polls take evenly from all partitions."""
 
-    def __init__(self, log: Path, topic: str, partitions: int) -> None:
+    def __init__(self, log: Path, topic: str, labels_topic: str, partitions: int) -> None:
         """Read the whole log into memory, users shared out among the partitions."""
         self._values: dict[Partition, list[bytes | None]] = {
-            Partition(topic, number): [] for number in range(partitions)
+            Partition(name, number): []
+            for name in (topic, labels_topic)
+            for number in range(partitions)
         }
-        lists = list(self._values.values())
         for batch in read_log(log):
-            for key, value in zip(message_keys(batch.values), batch.values, strict=True):
-                lists[crc32(key or b"") % partitions].append(value)
+            keys = message_keys(batch.values)
+            for key, value, is_label in zip(keys, batch.values, batch.is_label, strict=True):
+                number = crc32(key or b"") % partitions
+                name = labels_topic if is_label else topic
+                self._values[Partition(name, number)].append(value)
         self._places: dict[Partition, int] = {}
         self._assigned = frozenset(self._values)
 

@@ -4,8 +4,6 @@ import re
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 from flagpost.training.simulator import simulate
 from flagpost.training.simulator.log_writer import chunks, log_lines
 
@@ -15,21 +13,28 @@ LEAST_A_DAY = 9_000
 """These customers make some 9,500 payments a day."""
 
 _LEFT_OUT = re.compile(rb',"(?:transaction_type|location_distance_km|is_online)":[^,}]*')
-_NO_LABELS = np.empty(0, np.int64)
+
+
+def count_labels(path: Path) -> int:
+    """Count the labels among the messages."""
+    with path.open("rb") as file:
+        return sum(b'"type":"label"' in line for line in file)
 
 
 def write_messages(path: Path, count: int) -> None:
-    """Write so many transactions, one a line; the same number gives the same bytes.
+    """Write so many transactions and what labels they get meanwhile, one a line.
 
-    Three descriptive fields are left out, so that a line has about 214 bytes.
+    The same number gives the same bytes. Three descriptive fields are left out, so that a
+    transaction has about 214 bytes.
     """
     days = count // LEAST_A_DAY + 2
     simulation = simulate(CUSTOMERS, TERMINALS, days, FIRST_DAY, SEED)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        for rows, _ in chunks(simulation):
+        for rows, labels in chunks(simulation):
             wanted = rows[rows < count]
             if wanted.size:
-                lines = log_lines(simulation, wanted, _NO_LABELS)
+                labelled = labels[simulation.labels.transaction[labels] < count]
+                lines = log_lines(simulation, wanted, labelled)
                 file.write(_LEFT_OUT.sub(b"", lines.to_pybytes()))
     partial.replace(path)

@@ -48,8 +48,8 @@ def describe(found: Conditions) -> str:
     """Say in a paragraph what was measured, and on what."""
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return (
-        f"{found.events:,} messages of {found.mean_bytes:.0f} bytes in {found.partitions} "
-        f"partitions, {found.batch_messages:,} messages a poll; medians of {found.repeats} runs "
+        f"{found.events:,} transactions and {found.labels:,} labels of {found.mean_bytes:.0f} bytes "
+        f"in {found.partitions} partitions each, {found.batch_messages:,} messages a poll; medians of {found.repeats} runs "
         f"and their range. {found.cores} cores and {found.memory_bytes / 1e9:.0f} GB of memory "
         f"for broker, database and consumer together. {versions}."
     )

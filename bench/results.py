@@ -72,6 +72,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured, and on what."""
 
     events: int
+    labels: int
     mean_bytes: float
     partitions: int
     repeats: int
@@ -91,11 +92,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conditions(
-    *, events: int, mean_bytes: float, partitions: int, repeats: int, batch_messages: int
+    *,
+    events: int,
+    labels: int,
+    mean_bytes: float,
+    partitions: int,
+    repeats: int,
+    batch_messages: int,
 ) -> Conditions:
     """Describe the benchmark and this machine in general terms."""
     return Conditions(
         events=events,
+        labels=labels,
         mean_bytes=round(mean_bytes, 1),
         partitions=partitions,
         repeats=repeats,

@@ -24,7 +24,7 @@ TOPIC_PREFIX = "bench-"
 _COMMITTED = """
     SELECT sum(n_in)::bigint, sum(n_clean)::bigint, sum(n_flagged)::bigint,
            (SELECT count(*) FROM scores.fraud_transactions)
-      FROM stream.positions
+      FROM stream.positions WHERE topic = %s
 """
 
 
@@ -52,7 +52,10 @@ def name_fresh_topic(settings: Settings) -> str:
 def empty_tables(settings: Settings) -> None:
     """Make the database forget earlier runs, and let it finish their writing."""
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-        database.execute("TRUNCATE stream.positions, stream.journal, scores.fraud_transactions")
+        database.execute(
+            "TRUNCATE stream.positions, stream.journal, scores.fraud_transactions,"
+            " label.fraud_labels"
+        )
         database.execute("CHECKPOINT")
 
 
@@ -68,7 +71,7 @@ class Committed(NamedTuple):
 def read_committed(settings: Settings) -> Committed:
     """Add up the positions and count the rows."""
     with psycopg.connect(settings.database_url.get_secret_value()) as database:
-        [found] = database.execute(_COMMITTED)
+        [found] = database.execute(_COMMITTED, [settings.topic])
         return Committed(*found)
 
 
@@ -79,6 +82,7 @@ def run_script(settings: Settings, *arguments: object, **variables: object) -> U
         "FLAGPOST_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "FLAGPOST_DATABASE_URL": settings.database_url.get_secret_value(),
         "FLAGPOST_TOPIC": settings.topic,
+        "FLAGPOST_LABELS_TOPIC": settings.labels_topic,
         "FLAGPOST_TOPIC_PARTITIONS": str(PARTITIONS),
         "FLAGPOST_BATCH_MESSAGES": str(settings.batch_messages),
         **{f"FLAGPOST_{name.upper()}": str(value) for name, value in variables.items()},

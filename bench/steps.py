@@ -16,19 +16,21 @@ from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
 from flagpost import scoring, worker
 from flagpost.core import micro_batch
-from flagpost.events import TransactionDecoder
+from flagpost.core.decoding import MessageDecoder
+from flagpost.event_order import EventOrder
 from flagpost.postgres.store import PostgresStore
 from flagpost.settings import Settings
 from flagpost.warm_up import calm_garbage_collector
 
 BATCH = "the whole batch"
 _STEPS: dict[str, tuple[object, str]] = {
-    "decode: JSON to columns, and what is wrong": (TransactionDecoder, "decode"),
-    "state: windows and duplicates": (micro_batch, "observe_transactions"),
+    "decode: JSON to columns, and what is wrong": (MessageDecoder, "decode"),
+    "order: hold back what is ahead": (EventOrder, "release"),
+    "state: windows, terminals and duplicates": (micro_batch, "observe_transactions"),
     "score and decide": (micro_batch, "decide_transactions"),
     "effects: journal segments, reasons": (worker, "effects_of"),
     "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
-    BATCH: (worker.Worker, "_process"),
+    BATCH: (worker.Worker, "_step"),
 }
 
 
@@ -36,7 +38,7 @@ def time_steps(settings: Settings, log: Path) -> dict[str, float]:
     """Score a log without Kafka; microseconds an event for each step and for all together."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     empty_tables(settings)
-    source = LogSource(log, settings.topic, PARTITIONS)
+    source = LogSource(log, settings.topic, settings.labels_topic, PARTITIONS)
     seconds: Counter[str] = Counter()
     with (
         patch.object(scoring, "open_source", lambda *_: source),

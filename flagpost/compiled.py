@@ -1,8 +1,8 @@
 """numba's compiler, with a cache on disk that notices every change in the kernels.
 
 numba keys its cache by the file of the compiled function alone: after a change in a function that
-it calls from another file it would go on running the old machine code. Here the cache directory
-carries a hash of all sources that hold kernels.
+it calls from another file, or of a constant, it would go on running the old machine code. Here the
+cache directory carries a hash of all sources that hold kernels and of the whole core.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,10 @@ R = TypeVar("R")
 
 @cache
 def _cache_directory() -> str:
-    paths = sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("core/*.py")])
-    sources = [path.read_bytes() for path in paths]
-    digest = sha256(b"\0".join(s for s in sources if b"@compiled" in s)).hexdigest()
+    sources = [path.read_bytes() for path in sorted(PACKAGE.glob("*.py"))]
+    kernels = [source for source in sources if b"@compiled" in source]
+    core = [path.read_bytes() for path in sorted(PACKAGE.glob("core/*.py"))]
+    digest = sha256(b"\0".join(kernels + core)).hexdigest()
     return str(PACKAGE / "__pycache__" / f"kernels-{digest[:16]}")
 
 

@@ -15,7 +15,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from flagpost.core.features import FEATURE_NAMES
-from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import Floats, Scorer
 from flagpost.model_manifest import (
     FORMAT,
@@ -23,8 +22,8 @@ from flagpost.model_manifest import (
     Training,
     installed_libraries,
     manifest_path,
-    read_verified,
 )
+from flagpost.saved_model import dump_model, load_saved_model
 from flagpost.splines import compile_regression, spline_regression
 
 MODEL_FEATURES = (
@@ -99,28 +98,14 @@ class FraudModel:
         fraud_probability = self.scorer.fraud_probabilities(as_matrix(features))
         return np.column_stack([1.0 - fraud_probability, fraud_probability])
 
-    def scoring_rules(self) -> ScoringRules:
-        """Return what the pipeline needs of this model.
-
-        Raises:
-            NotFittedError: there is nothing to score with yet.
-        """
-        return ScoringRules(
-            scorer=self.scorer,
-            threshold=self.threshold,
-            population_mean_cents=self.population_mean_cents,
-            model_version=self.version,
-        )
-
     def save(self, path: Path | str) -> None:
         """Write the joblib file and its manifest; sets `version`.
 
         Raises:
             NotFittedError: there is nothing to save yet.
         """
-        path, buffer = Path(path), io.BytesIO()
-        joblib.dump({"pipeline": self.pipeline, "scorer": self.scorer}, buffer, compress=3)
-        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+        path, content = Path(path), dump_model(self.scorer, self.pipeline)
+        digest = hashlib.sha256(content).hexdigest()
         self.version = digest[:12]
         manifest = Manifest(
             format=FORMAT,
@@ -134,7 +119,7 @@ class FraudModel:
             training=self.training,
             metrics=self.metrics,
         )
-        path.write_bytes(buffer.getvalue())
+        path.write_bytes(content)
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         manifest_path(path).write_bytes(text + b"\n")
 
@@ -145,10 +130,9 @@ class FraudModel:
         Raises:
             ModelRefused: the file is missing, altered, or made by other versions.
         """
-        manifest, content = read_verified(Path(path))
-        parts = joblib.load(io.BytesIO(content))
-        model = cls(manifest.feature_names)
-        model.pipeline, model._scorer = parts["pipeline"], parts["scorer"]
+        saved = load_saved_model(Path(path))
+        manifest, model = saved.manifest, cls(saved.manifest.feature_names)
+        model.pipeline, model._scorer = joblib.load(io.BytesIO(saved.pipeline)), saved.scorer
         model.inverse_regularization = model.pipeline["logistic"].C
         model.threshold = manifest.threshold
         model.population_mean_cents = manifest.population_mean_cents

@@ -9,7 +9,7 @@ import msgspec
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import ModelRefused
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 

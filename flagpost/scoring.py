@@ -12,10 +12,10 @@ from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source, require_bootstrap
 from flagpost.kafka.topics import ensure_topics
-from flagpost.model import FraudModel
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
 from flagpost.postgres.store import PostgresStore
+from flagpost.saved_model import load_saved_model
 from flagpost.settings import Settings
 from flagpost.warm_up import load_kernels
 from flagpost.worker import Worker
@@ -29,7 +29,7 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
     bootstrap = require_bootstrap(settings)
-    rules = FraudModel.load(settings.model).scoring_rules()
+    rules = load_saved_model(settings.model).scoring_rules()
     decoder = MessageDecoder(
         TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic
     )
@@ -55,6 +55,7 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
                 stop,
                 batch_messages=settings.batch_messages,
                 latest_event_time_us=partial(latest_event_time_us, settings.max_future_days),
+                keep_scores=settings.keep_scores,
             )
     finally:
         engine.dispose()

@@ -14,6 +14,7 @@ HOME = Path(".flagpost")
 PRETRAINED_MODEL = Path(__file__).parent.parent / "models" / "pretrained.joblib"
 
 KafkaClient = Literal["kafka-python", "confluent"]
+KeepScores = Literal["flagged", "all"]
 
 
 class Settings(BaseSettings):
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     batch_messages: int = Field(default=20_000, ge=1, le=1_000_000)
     max_dead_share: float = Field(default=0.05, ge=0, le=1)
     max_future_days: float = Field(default=1.0, ge=0)
+    keep_scores: KeepScores = "flagged"
 
     @model_validator(mode="before")
     @classmethod

@@ -31,6 +31,7 @@ from flagpost.core.micro_batch import (
     label_identities,
     learn_labels,
     score_transactions,
+    scores_to_keep,
 )
 from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
@@ -44,6 +45,7 @@ from flagpost.kafka.source import Chunk, Source
 from flagpost.label_events import Labels
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
+from flagpost.settings import KeepScores
 from flagpost.tally import Tally
 
 POLL_SECONDS = 0.5
@@ -60,7 +62,7 @@ class Worker:
 
     When `stop` is set, the batch under way is finished and `run` returns.
     `latest_event_time_us` looks at the clock: event times after it, in microseconds since 1970, are
-    bad.
+    bad. With `keep_scores="all"` the features and scores of clean transactions are stored too.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Worker:
         *,
         batch_messages: int,
         latest_event_time_us: Callable[[], int],
+        keep_scores: KeepScores = "flagged",
     ) -> None:
         self._source = source
         self._store = store
@@ -84,6 +87,7 @@ class Worker:
         self._dead_share = dead_share
         self._batch_messages = batch_messages
         self._latest_event_time_us = latest_event_time_us
+        self._keep_scores = keep_scores
         self._state = State()
         peers = Peers(source, store, self._state)
         self._order = EventOrder(source, peers)
@@ -149,6 +153,8 @@ class Worker:
         batch = score_transactions(pieces, self._state, self._rules, self._held.recall)
         known = self._known_labels(pieces)
         effects = effects_of(pieces, batch, self._held.positions, known, self._rules)
+        if self._keep_scores == "all" and batch is not None:
+            effects.kept.extend(scores_to_keep(batch, self._rules))
         scored = time.perf_counter()
         self._bury(pieces)
         if not self._commit(effects):

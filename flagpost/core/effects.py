@@ -91,6 +91,21 @@ class FlaggedTransaction:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptScore:
+    """One row of `scores.fraud_scores`: what the model saw of a transaction, flagged or not.
+
+    `features` has finite values, zeros without sign.
+    """
+
+    transaction_id: str
+    event_time: datetime
+    fraud_probability: float
+    is_flagged: bool
+    features: dict[str, float]
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """One row of `label.fraud_labels`: what became known about a transaction, and when."""
 
@@ -113,6 +128,7 @@ class Effects:
     segments: list[Segment] = field(default_factory=list)
     flagged: list[FlaggedTransaction] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    kept: list[KeptScore] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

@@ -15,6 +15,7 @@ from flagpost.core.effects import (
     Counts,
     Effects,
     FlaggedTransaction,
+    KeptScore,
     Label,
     Position,
     Segment,
@@ -128,6 +129,21 @@ def effects_of(
         if isinstance(piece.rows, Labels):
             _add_labels(effects, piece, piece.rows, positions[piece.partition], seen)
     return effects
+
+
+def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore]:
+    """Return what the model saw of every transaction that was scored; duplicates were not."""
+    return [
+        KeptScore(
+            transaction_id=batch.transactions.transaction_id[row],
+            event_time=_datetime(batch.transactions.event_time_us[row]),
+            fraud_probability=float(batch.decisions.fraud_probability[row]),
+            is_flagged=bool(batch.decisions.is_flagged[row]),
+            features=_features_by_name(batch, row),
+            model_version=rules.model_version,
+        )
+        for row in np.flatnonzero(~batch.observed.is_duplicate).tolist()
+    ]
 
 
 def _add_transactions(
@@ -259,8 +275,12 @@ def _flagged_row(
         model_version=rules.model_version,
         partition=piece.partition,
         offset=piece.chunk.offset(int(transactions.message_index[row])),
-        features=dict(zip(FEATURE_NAMES, batch.observed.features[row].tolist(), strict=True)),
+        features=_features_by_name(batch, row),
     )
+
+
+def _features_by_name(batch: ScoredBatch[M], row: int) -> dict[str, float]:
+    return dict(zip(FEATURE_NAMES, batch.observed.features[row].tolist(), strict=True))
 
 
 def _datetime(time_us: np.int64) -> datetime:

@@ -76,7 +76,7 @@ class Store(Protocol):
         """Make all effects of a batch visible at once, or none of them.
 
         A flagged transaction whose id is taken is left out: the first decision on an id stands.
-        A label that is stored already is left out too.
+        A label that is stored already is left out too, and a kept score whose id is taken.
 
         Raises:
             Fenced: a partition was taken over or has moved on; nothing was written.

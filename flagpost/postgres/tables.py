@@ -169,6 +169,35 @@ class FraudTransaction(Base):
     )
 
 
+class FraudScore(Base):
+    """What the model saw of a transaction, flagged or not."""
+
+    __tablename__ = "fraud_scores"
+    __table_args__ = (
+        {
+            "schema": "scores",
+            "comment": "Every scored transaction with all that the model saw of it, flagged or "
+            "not. Filled only where FLAGPOST_KEEP_SCORES=all, to compare with offline scoring.",
+        },
+    )
+
+    transaction_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Id of the transaction, as its sender gave it"
+    )
+    ts: Mapped[datetime] = mapped_column(comment="When the transaction happened")
+    fraud_probability: Mapped[float] = mapped_column(
+        comment="Probability of fraud by the model, from 0 to 1"
+    )
+    is_flagged: Mapped[bool] = mapped_column(comment="Whether it was flagged")
+    features: Mapped[dict[str, float]] = mapped_column(
+        JSONB, comment="Value of every feature by name, exact to the last bit"
+    )
+    model_version: Mapped[str] = mapped_column(comment="Model that scored it")
+    scored_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When it was scored"
+    )
+
+
 class FraudLabel(Base):
     """What became known about a transaction."""
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flagpost.core.scorer import Floats
 from flagpost.training.kinds import FeatureSet, Kind, Trained, train
 from flagpost.training.metrics import Bools
-from flagpost.training.protocol import Population, Split, check_days, measure, tested
+from flagpost.training.protocol import Population, Split, check_days, in_test_week, measure
 
 
 class Outcome(NamedTuple):
@@ -36,7 +36,7 @@ def run_split(
         BadConfiguration: the transactions do not cover the split.
     """
     check_days(population, split)
-    fitted, is_tested = split.trained(population.day), tested(population, split.test_day)
+    fitted, is_tested = split.trained(population.day), in_test_week(population, split.test_day)
     trained = train(kind, features, matrix[fitted], population.is_fraud[fitted])
     fraud_probability = trained.classifier.predict_proba(matrix[is_tested])[:, 1]
     metrics = measure(population.where(is_tested), fraud_probability)

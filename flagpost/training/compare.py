@@ -17,9 +17,9 @@ from flagpost.training.protocol import (
     LABEL_DAYS,
     WEEK_DAYS,
     Population,
+    in_test_week,
     measure,
     need_both_classes,
-    tested,
 )
 
 
@@ -148,7 +148,7 @@ def _divide(rows: Rows, plan: Plan) -> _Weeks:
             "lower --train-days or --test-weeks"
         )
     population = Population(day, rows.customer, rows.is_fraud)
-    tests = [tested(population, first) for first in range(test_day, last_day + 1, WEEK_DAYS)]
+    tests = [in_test_week(population, first) for first in range(test_day, last_day + 1, WEEK_DAYS)]
     need_both_classes(rows.is_fraud[np.logical_or.reduce(tests)], "test")
     measurable = [test for test in tests if np.unique(rows.is_fraud[test]).size == 2]
     fitted = (day >= train_end - plan.train_days) & (day < train_end)

@@ -74,7 +74,7 @@ def _markdown_row(row: Iterable[str]) -> str:
 
 
 def plot(comparisons: Sequence[Comparison], path: Path) -> None:
-    """Draw the ranking metrics, a row of bars for each comparison, and write a PNG."""
+    """Draw mean and deviation of the ranking metrics, a row for each comparison; write a PNG."""
     from matplotlib.figure import Figure  # noqa: PLC0415  (half a second that no other verb needs)
 
     most = max(len(comparison.results) for comparison in comparisons)
@@ -83,15 +83,17 @@ def plot(comparisons: Sequence[Comparison], path: Path) -> None:
     axes = figure.subplots(len(comparisons), len(_PLOTTED), squeeze=False, sharey="row")
     for row, comparison in zip(axes, comparisons, strict=True):
         for ax, metric in zip(row, _PLOTTED, strict=True):
-            _draw_bars(ax, comparison.results, metric)
+            _draw_means(ax, comparison.results, metric)
         row[0].set_ylabel(comparison.name)
+        row[0].invert_yaxis()  # the first model on top; the row shares it
     figure.savefig(path, dpi=150)
 
 
-def _draw_bars(ax: "Axes", results: Sequence[Result], metric: str) -> None:
+def _draw_means(ax: "Axes", results: Sequence[Result], metric: str) -> None:
     models = [result.model for result in results]
     means = [result.mean(metric) for result in results]
     deviations = [result.deviation(metric) for result in results]
-    ax.barh(models, means, xerr=deviations, color="#4477aa", ecolor="#222222", capsize=3)
-    ax.invert_yaxis()
+    ax.errorbar(means, models, xerr=deviations, fmt="o", capsize=3)
+    ax.margins(y=0.2)
+    ax.grid(axis="x", alpha=0.4)
     ax.set_title(metric)

@@ -51,7 +51,7 @@ class Split(NamedTuple):
         return (day >= self.train_end_day - self.train_days) & (day < self.train_end_day)
 
 
-def tested(population: Population, test_day: int) -> Bools:
+def in_test_week(population: Population, test_day: int) -> Bools:
     """Say which rows belong to the test week that begins on `test_day`.
 
     Left out are cards that are known as compromised: by a fraud since two weeks before the test
@@ -90,7 +90,7 @@ def check_days(population: Population, split: Split) -> None:
             f"{split.test_day + WEEK_DAYS - 1}, but the file holds {first} to {last}"
         )
     need_both_classes(population.is_fraud[split.trained(population.day)], "training")
-    need_both_classes(population.is_fraud[tested(population, split.test_day)], "test")
+    need_both_classes(population.is_fraud[in_test_week(population, split.test_day)], "test")
 
 
 def need_both_classes(is_fraud: Bools, part: str) -> None:

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from sqlalchemy import Engine, Row, select
 
-from flagpost.core.effects import FlaggedTransaction, Label
+from flagpost.core.effects import FlaggedTransaction, KeptScore, Label
 from flagpost.core.store import Store
 from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from flagpost.postgres.tables import FraudLabel, FraudTransaction
+from flagpost.postgres.tables import FraudLabel, FraudScore, FraudTransaction
 from tests.contract.memory_store import Database, MemoryStore
 
 
@@ -21,6 +21,8 @@ class Backend(Protocol):
     def flagged(self) -> dict[str, FlaggedTransaction]: ...
 
     def labels(self) -> list[Label]: ...
+
+    def kept(self) -> dict[str, KeptScore]: ...
 
 
 class MemoryBackend:
@@ -35,6 +37,9 @@ class MemoryBackend:
 
     def labels(self) -> list[Label]:
         return [label for _, label in sorted(self._database.labels.items())]
+
+    def kept(self) -> dict[str, KeptScore]:
+        return self._database.kept
 
 
 class PostgresBackend:
@@ -54,6 +59,11 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             rows = connection.execute(select(FraudLabel.__table__).order_by(*in_order))
             return [_label(row) for row in rows]
+
+    def kept(self) -> dict[str, KeptScore]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(FraudScore.__table__))
+            return {row.transaction_id: _kept(row) for row in rows}
 
 
 @contextmanager
@@ -79,6 +89,17 @@ def _flagged(row: Row[tuple[object, ...]]) -> FlaggedTransaction:
         partition=Partition(row.topic, row.partition),
         offset=row.kafka_offset,
         features={name: float(value) for name, value in row.features.items()},
+    )
+
+
+def _kept(row: Row[tuple[object, ...]]) -> KeptScore:
+    return KeptScore(
+        transaction_id=row.transaction_id,
+        event_time=row.ts,
+        fraud_probability=row.fraud_probability,
+        is_flagged=row.is_flagged,
+        features={name: float(value) for name, value in row.features.items()},
+        model_version=row.model_version,
     )
 
 

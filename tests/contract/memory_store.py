@@ -11,6 +11,7 @@ from flagpost.core.effects import (
     Counts,
     Effects,
     FlaggedTransaction,
+    KeptScore,
     Label,
     Position,
     Segment,
@@ -31,6 +32,7 @@ class Database:
     segments: dict[tuple[str, Partition], list[Segment]] = field(default_factory=dict)
     flagged: dict[str, FlaggedTransaction] = field(default_factory=dict)
     labels: dict[LabelIdentity, Label] = field(default_factory=dict)
+    kept: dict[str, KeptScore] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
 
 
@@ -111,6 +113,8 @@ class MemoryStore:
             self._database.flagged.setdefault(flagged.transaction_id, flagged)
         for label in effects.labels:
             self._database.labels.setdefault(identity_of(label), label)
+        for score in effects.kept:
+            self._database.kept.setdefault(score.transaction_id, score)
 
     def _may_go_on(self, step: Advance) -> bool:
         at = self._database.positions.get((self._group, step.partition))

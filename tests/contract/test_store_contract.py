@@ -13,6 +13,7 @@ from flagpost.core.effects import (
     Counts,
     Effects,
     FlaggedTransaction,
+    KeptScore,
     Label,
     Position,
     Segment,
@@ -68,6 +69,17 @@ def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransacti
         partition=A,
         offset=7,
         features={"amount": amount_cents / 100, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
+    )
+
+
+def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore:
+    return KeptScore(
+        transaction_id=transaction_id,
+        event_time=datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC),
+        fraud_probability=fraud_probability,
+        is_flagged=fraud_probability > 0.5,
+        features={"amount": 1e-3, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
+        model_version="1",
     )
 
 
@@ -155,6 +167,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
                 [step(A, 1, 0, 5), step(B, 1, 0, 5)],
                 [segment(A, 0, 5), segment(B, 0, 5)],
                 [flagged("t1")],
+                kept=[kept("t1")],
             )
         )
 
@@ -162,7 +175,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
     assert store.positions("transactions") == {A: Position(1, 0, None), B: Position(2, 0, None)}
     assert list(store.load_segments([A, B], {})) == []
     assert store.totals("transactions")[A].n_in == 0
-    assert backend.flagged() == {}
+    assert (backend.flagged(), backend.kept()) == ({}, {})
 
 
 def test_a_flagged_transaction_comes_back_as_it_was(backend: Backend) -> None:
@@ -315,6 +328,16 @@ def test_a_load_goes_on_from_the_first_segment_that_reaches_the_time(store: Stor
     assert list(store.load_segments([A], {A: NOON_US + 10})) == []
     assert store.forget_segments({A: NOON_US + 9}) == 1
     assert list(store.load_segments([A], {})) == segments[1:]
+
+
+def test_a_kept_score_comes_back_as_it_was_and_the_first_of_an_id_stands(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0})
+    clean, fraud = kept("t1", 2**-70), kept("t2", 1 - 2**-53)
+    store.commit(Effects([step(A, 1, 0, 5)], kept=[clean, fraud, kept("t1", 0.25)]))
+    store.commit(Effects([step(A, 1, 5, 9)], kept=[kept("t2", 0.75)]))
+
+    assert backend.kept() == {"t1": clean, "t2": fraud}
 
 
 def test_what_was_accepted_in_a_span_of_event_time_can_be_recalled(store: Store) -> None:

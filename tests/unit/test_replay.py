@@ -68,7 +68,7 @@ def test_lines_are_selected_by_their_number(
     assert [int(n) for part in chosen for n in part.line_numbers] == list(lines)
 
 
-def test_transactions_and_labels_part_and_are_keyed_by_user() -> None:
+def test_labels_go_ahead_of_transactions_and_both_are_keyed_by_user() -> None:
     values = [b'{"user_id": "a"}', b'{"user_id": "b", "type": "label"}', b"nonsense"]
     publisher = ListPublisher()
 
@@ -76,9 +76,9 @@ def test_transactions_and_labels_part_and_are_keyed_by_user() -> None:
 
     assert outcome.resume_at_line is None
     assert publisher.published == [
+        ("labels", b"b", values[1]),
         ("transactions", b"a", values[0]),
         ("transactions", None, values[2]),
-        ("labels", b"b", values[1]),
     ]
 
 

@@ -1,0 +1,41 @@
+"""What the model saw of every transaction, kept for comparison when a setting asks for it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from flagpost.core.effects import KeptScore
+from flagpost.postgres.recordset import recordset
+from flagpost.postgres.tables import FraudScore
+
+_COLUMNS = (
+    FraudScore.transaction_id,
+    FraudScore.ts,
+    FraudScore.fraud_probability,
+    FraudScore.is_flagged,
+    FraudScore.features,
+    FraudScore.model_version,
+)
+_INSERT = (
+    insert(FraudScore)
+    .from_select(list(_COLUMNS), select(recordset("kept", *_COLUMNS)))
+    .on_conflict_do_nothing(index_elements=[FraudScore.transaction_id])
+)
+
+
+def add(connection: Connection, kept: Sequence[KeptScore]) -> None:
+    """Add scores; of an id that is taken the first one stands."""
+    if kept:
+        connection.execute(_INSERT, {"kept": [_as_row(score) for score in kept]})
+
+
+def _as_row(score: KeptScore) -> dict[str, object]:
+    return {
+        "transaction_id": score.transaction_id,
+        "ts": score.event_time,
+        "fraud_probability": score.fraud_probability,
+        "is_flagged": score.is_flagged,
+        "features": score.features,
+        "model_version": score.model_version,
+    }
