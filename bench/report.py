@@ -48,9 +48,9 @@ def describe(found: Conditions) -> str:
     """Say in a paragraph what was measured, and on what."""
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return (
-        f"{found.events:,} transactions and {found.labels:,} labels of {found.mean_bytes:.0f} bytes "
-        f"in {found.partitions} partitions each, {found.batch_messages:,} messages a poll; medians of {found.repeats} runs "
-        f"and their range. {found.cores} cores and {found.memory_bytes / 1e9:.0f} GB of memory "
+        f"{found.events:,} transactions and {found.labels:,} labels of {found.mean_bytes:.0f} "
+        f"bytes in {found.partitions} partitions each, {found.batch_messages:,} messages a poll; "
+        f"medians of {found.repeats} runs and their range. {found.cores} cores and {found.memory_bytes / 1e9:.0f} GB of memory "
         f"for broker, database and consumer together. {versions}."
     )
 

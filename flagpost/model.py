@@ -50,6 +50,7 @@ class FraudModel:
         pipeline: the fitted scikit-learn pipeline; None before `fit`.
         training: what it was fitted on, when that is known.
         metrics: by name, measured on held-out data.
+        calibration: on the same data, see `training.metrics.calibration`.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class FraudModel:
         self.pipeline: Pipeline | None = None
         self.training: Training | None = None
         self.metrics: dict[str, float] = {}
+        self.calibration: list[dict[str, float]] = []
         self._scorer: Scorer | None = None
 
     @property
@@ -118,6 +120,7 @@ class FraudModel:
             threshold=self.threshold,
             training=self.training,
             metrics=self.metrics,
+            calibration=self.calibration,
         )
         path.write_bytes(content)
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
@@ -137,7 +140,7 @@ class FraudModel:
         model.threshold = manifest.threshold
         model.population_mean_cents = manifest.population_mean_cents
         model.version, model.training = manifest.version, manifest.training
-        model.metrics = manifest.metrics
+        model.metrics, model.calibration = manifest.metrics, manifest.calibration
         return model
 
 

@@ -36,6 +36,7 @@ class Manifest(msgspec.Struct, frozen=True):
     threshold: float
     training: Training | None = None
     metrics: dict[str, float] = {}
+    calibration: list[dict[str, float]] = []
 
 
 def manifest_path(model_path: Path) -> Path:

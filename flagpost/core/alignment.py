@@ -8,6 +8,7 @@ been in real time, where nobody ever waits.
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Generic
 
 from flagpost.core.calendar import HOUR_US
@@ -80,8 +81,10 @@ class Alignment(Generic[M]):
     def release(self, until_us: int | None) -> list[Piece[M]]:
         """Give out what is held up to a stream time, at most one piece of each partition.
 
-        Without a time everything may go.
+        Without a time everything may go; but never far beyond what stays behind a piece.
         """
+        limits = [until_us, earliest(self._left_behind_us())]
+        until_us = min((us for us in limits if us is not None), default=None)
         released = []
         for partition, pieces in list(self._held.items()):
             if not pieces:
@@ -96,6 +99,14 @@ class Alignment(Generic[M]):
                 del self._held[partition]
             released.append(ready)
         return released
+
+    def _left_behind_us(self) -> list[int | None]:
+        """Return the stream times at which partitions go on after their first piece."""
+        rests = (islice(pieces, 1, None) for pieces in self._held.values())
+        times = (
+            next((p.stream_time_us for p in rest if p.stream_time_us.size), None) for rest in rests
+        )
+        return [int(us[0]) for us in times if us is not None]
 
 
 def earliest(times_us: Collection[int | None]) -> int | None:

@@ -35,7 +35,6 @@ from flagpost.core.history import (
     NO_ROOM,
     PAYLOAD,
     START,
-    TIME,
     TOUCHED_US,
     Arena,
     Int64s,
@@ -88,8 +87,8 @@ def remember_customer(
 
 @compiled
 def fill_customer(
-    entries: Int64s,
-    start: int,
+    customers: Arena,
+    slot: int,
     index: int,
     horizon_us: int,
     time_us: int,
@@ -102,12 +101,13 @@ def fill_customer(
 
     Windows end at the horizon even for a very late transaction: older entries may be gone or not.
     """
+    times, entries, start = customers.times, customers.entries, customers.slots[slot, START]
     end = start + index
-    in_30d = count_until(entries, start, index, max(time_us - 30 * DAY_US, horizon_us))
-    in_14d = count_until(entries, start, index, max(time_us - 14 * DAY_US, horizon_us))
-    in_7d = count_until(entries, start, index, max(time_us - 7 * DAY_US, horizon_us))
-    in_24h = count_until(entries, start, index, max(time_us - DAY_US, horizon_us))
-    in_1h = count_until(entries, start, index, max(time_us - HOUR_US, horizon_us))
+    in_30d = count_until(times, start, index, max(time_us - 30 * DAY_US, horizon_us))
+    in_14d = count_until(times, start, index, max(time_us - 14 * DAY_US, horizon_us))
+    in_7d = count_until(times, start, index, max(time_us - 7 * DAY_US, horizon_us))
+    in_24h = count_until(times, start, index, max(time_us - DAY_US, horizon_us))
+    in_1h = count_until(times, start, index, max(time_us - HOUR_US, horizon_us))
     out[AMOUNT] = cents / 100.0
     out[IS_WEEKEND] = (time_us // DAY_US + 3) % 7 >= 5  # 1970-01-01 was a Thursday
     out[IS_NIGHT] = time_us % DAY_US // HOUR_US <= 6
@@ -120,7 +120,7 @@ def fill_customer(
     out[AVG_24H] = out[TOTAL_24H] / out[COUNT_24H]
     out[AVG_7D] = (_between(entries, start + in_7d, end, CENTS) + cents) / 100.0 / out[COUNT_7D]
     out[AVG_30D] = (_between(entries, start + in_30d, end, CENTS) + cents) / 100.0 / out[COUNT_30D]
-    out[SECONDS_SINCE_LAST] = _gap_us(entries, end, index - in_30d, time_us) / SECOND_US
+    out[SECONDS_SINCE_LAST] = _gap_us(times, end, index - in_30d, time_us) / SECOND_US
     habit_cents = _between(entries, start + in_30d, end, HABIT_CENTS)
     habit_count = _between(entries, start + in_30d, end, HABIT_COUNT)
     habit = (habit_cents + 2.0 * population_mean_cents) / (habit_count + 2)
@@ -138,8 +138,8 @@ def _between(entries: Int64s, first: int, end: int, which: int) -> int:
 
 
 @compiled
-def _gap_us(entries: Int64s, end: int, in_30d: int, time_us: int) -> int:
-    return time_us - entries[end - 1, TIME] if in_30d > 0 else LONGEST_GAP_US
+def _gap_us(times: Int64s, end: int, in_30d: int, time_us: int) -> int:
+    return time_us - times[end - 1] if in_30d > 0 else LONGEST_GAP_US
 
 
 @compiled

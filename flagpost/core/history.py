@@ -1,14 +1,14 @@
 """Each key's recent past, sorted by time: any window is two searches away.
 
-The entries of one key lie in one run of rows of a shared arena, oldest first. A row holds
+The entries of one key lie in one run of rows of a shared arena, oldest first. A row has a time and
 
-    time_us, tag, payload_0, payload_1, ...
+    tag, payload_0, payload_1, ...
 
-where `tag` identifies the event. A payload may be a running sum over all *earlier* entries of the
-key; one row behind the last entry holds the sums over all. The sum over entries [i, j) is then the
-difference of the sums in rows j and i: exact, since all is integer. Runs have 8, 16, 32, ... rows;
-a full run first drops what is older than the horizon and else moves to one twice its size; a run
-left behind is used again.
+where `tag` identifies the event. The times lie apart, close together for the searches. A payload
+may be a running sum over all *earlier* entries of the key; one row behind the last entry holds the
+sums over all. So the sum over entries [i, j) is the difference of the sums in rows j and i: exact,
+since all is integer. Runs have 8, 16, 32, ... rows; a full run first drops what is older than the
+horizon and else moves to one twice its size; a run left behind is used again.
 
 The functions marked `@compiled` are called from the kernels in `customers`, `terminals` and
 `labels`. None of them allocates: one that needs a larger arena says so (NO_ROOM) and leaves
@@ -24,7 +24,7 @@ from flagpost.compiled import compiled
 
 Int64s = NDArray[np.int64]
 
-TIME, TAG, PAYLOAD = 0, 1, 2
+TAG, PAYLOAD = 0, 1
 """Columns of a row of entries."""
 
 KEY, OWNER, START, LENGTH, SIZE, TOUCHED_US, SLOT_WIDTH = 0, 1, 2, 3, 4, 5, 8
@@ -52,7 +52,8 @@ class Arena(NamedTuple):
     """
 
     slots: Int64s  # (slots, SLOT_WIDTH)
-    entries: Int64s  # (rows, 2 + payload)
+    times: Int64s  # (rows,) microseconds since 1970
+    entries: Int64s  # (rows, 1 + payload)
     table: Int64s  # (a power of two >= 2 * slots,) slot, or ABSENT
     free_runs: Int64s  # (RUN_SIZES,)
     free_slots: Int64s  # (slots,)
@@ -63,6 +64,7 @@ def new_arena(payload: int, slots: int = 1024, rows: int = 16_384) -> Arena:
     """Make an empty arena whose entries carry so many numbers besides time and tag."""
     return Arena(
         slots=np.full((slots, SLOT_WIDTH), ABSENT, np.int64),
+        times=np.empty(rows, np.int64),
         entries=np.empty((rows, PAYLOAD + payload), np.int64),
         table=np.full(2 * slots, ABSENT, np.int64),
         free_runs=np.full(RUN_SIZES, ABSENT, np.int64),
@@ -80,7 +82,7 @@ def grown(arena: Arena) -> Arena:
         return arena
     arena.counters[IS_FULL] = 0
     if arena.counters[SLOTS_USED] < arena.slots.shape[0] or arena.counters[SLOTS_FREE] > 0:
-        return arena._replace(entries=_doubled(arena.entries))
+        return arena._replace(times=_doubled(arena.times), entries=_doubled(arena.entries))
     wider = arena._replace(
         slots=_doubled(arena.slots),
         table=_doubled(arena.table),
@@ -184,14 +186,14 @@ def _leave_run(arena: Arena, start: int, size: int) -> None:
 
 
 @compiled
-def count_until(entries: Int64s, start: int, length: int, time_us: int) -> int:
+def count_until(times: Int64s, start: int, length: int, time_us: int) -> int:
     """Count the entries at or before a time among the first `length` ones of a run."""
-    if length == 0 or entries[start + length - 1, TIME] <= time_us:
+    if length == 0 or times[start + length - 1] <= time_us:
         return length
     low, high = 0, length - 1
     while low < high:
         middle = (low + high) >> 1
-        if entries[start + middle, TIME] <= time_us:
+        if times[start + middle] <= time_us:
             low = middle + 1
         else:
             high = middle
@@ -199,16 +201,16 @@ def count_until(entries: Int64s, start: int, length: int, time_us: int) -> int:
 
 
 @compiled
-def latest_us(entries: Int64s, start: int, length: int) -> int:
+def latest_us(times: Int64s, start: int, length: int) -> int:
     """Return the time of a run's last entry; before 1970 when there is none."""
-    return entries[start + length - 1, TIME] if length > 0 else -1
+    return times[start + length - 1] if length > 0 else -1
 
 
 @compiled
-def holds(entries: Int64s, start: int, length: int, time_us: int, tag: int) -> bool:
+def holds(times: Int64s, entries: Int64s, start: int, length: int, time_us: int, tag: int) -> bool:
     """Say whether one of the first `length` entries of a run has this time and this tag."""
     row = start + length - 1
-    while row >= start and entries[row, TIME] == time_us:
+    while row >= start and times[row] == time_us:
         if entries[row, TAG] == tag:
             return True
         row -= 1
@@ -229,15 +231,15 @@ def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
     )
     if length + 1 < SMALLEST_RUN_ROWS << size:
         return 0
-    dropped = count_until(arena.entries, start, length, horizon_us)
+    dropped = count_until(arena.times, start, length, horizon_us)
     if 4 * dropped >= length:
-        _copy_rows(arena.entries, start + dropped, start, length - dropped + 1)
+        _copy_rows(arena, start + dropped, start, length - dropped + 1)
         arena.slots[slot, LENGTH] -= dropped
         return dropped
     moved = _take_run(arena, size + 1)
     if moved == NO_ROOM:
         return NO_ROOM
-    _copy_rows(arena.entries, start, moved, length + 1)
+    _copy_rows(arena, start, moved, length + 1)
     _leave_run(arena, start, size)
     arena.slots[slot, START] = moved
     arena.slots[slot, SIZE] = size + 1
@@ -245,11 +247,17 @@ def make_room(arena: Arena, slot: int, horizon_us: int) -> int:
 
 
 @compiled
-def _copy_rows(entries: Int64s, source: int, target: int, n: int) -> None:
+def _copy_rows(arena: Arena, source: int, target: int, n: int) -> None:
     """Copy rows one by one, the first one first: the target may overlap what lies before it."""
     for row in range(n):
-        for column in range(entries.shape[1]):
-            entries[target + row, column] = entries[source + row, column]
+        _copy_row(arena, source + row, target + row)
+
+
+@compiled
+def _copy_row(arena: Arena, source: int, target: int) -> None:
+    arena.times[target] = arena.times[source]
+    for column in range(arena.entries.shape[1]):
+        arena.entries[target, column] = arena.entries[source, column]
 
 
 @compiled
@@ -261,9 +269,8 @@ def insert(arena: Arena, slot: int, index: int, time_us: int, tag: int) -> int:
     """
     place = arena.slots[slot, START] + index
     for row in range(arena.slots[slot, START] + arena.slots[slot, LENGTH], place - 1, -1):
-        for column in range(arena.entries.shape[1]):
-            arena.entries[row + 1, column] = arena.entries[row, column]
-    arena.entries[place, TIME] = time_us
+        _copy_row(arena, row, row + 1)
+    arena.times[place] = time_us
     arena.entries[place, TAG] = tag
     arena.slots[slot, LENGTH] += 1
     return place

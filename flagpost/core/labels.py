@@ -17,7 +17,6 @@ from flagpost.core.history import (
     PAYLOAD,
     START,
     TAG,
-    TIME,
     TOUCHED_US,
     Arena,
     Int64s,
@@ -51,9 +50,12 @@ def remember_label(
         slot = open_slot(labels, key, 0)
         if slot == NO_ROOM:
             return NO_ROOM
-    entries, start, length = labels.entries, labels.slots[slot, START], labels.slots[slot, LENGTH]
-    index = _place_of(entries, start, length, time_us, tag, known_at_us, is_fraud)
-    if _is_at(entries, start + index, start + length, time_us, tag, known_at_us, is_fraud):
+    start, length = labels.slots[slot, START], labels.slots[slot, LENGTH]
+    label = (time_us, tag, known_at_us, is_fraud)
+    index = first_label(labels.times, start, length, time_us)
+    while index < length and _label_at(labels, start + index) < label:
+        index += 1
+    if index < length and _label_at(labels, start + index) == label:
         return 0
     dropped = make_room(labels, slot, horizon_us)
     if dropped == NO_ROOM:
@@ -66,62 +68,33 @@ def remember_label(
 
 
 @compiled
-def is_fraud_at(
-    entries: Int64s, start: int, length: int, time_us: int, tag: int, now_us: int
-) -> bool:
-    """Say whether a transaction is known as fraud at a time, by the labels in a run."""
-    row = start + first_label(entries, start, length, time_us)
+def _label_at(labels: Arena, row: int) -> tuple[int, int, int, int]:
+    entries = labels.entries
+    return labels.times[row], entries[row, TAG], entries[row, KNOWN_AT], entries[row, IS_FRAUD]
+
+
+@compiled
+def is_fraud_at(labels: Arena, slot: int, time_us: int, tag: int, now_us: int) -> bool:
+    """Say whether a transaction is known as fraud at a time, by the labels of a terminal."""
+    start, length = labels.slots[slot, START], labels.slots[slot, LENGTH]
+    row = start + first_label(labels.times, start, length, time_us)
     fraud = False
-    while row < start + length and entries[row, TIME] == time_us:
-        if entries[row, TAG] == tag and counts_from_us(time_us, entries[row, KNOWN_AT]) <= now_us:
-            fraud = entries[row, IS_FRAUD] == 1
+    while row < start + length and labels.times[row] == time_us:
+        known_at_us = labels.entries[row, KNOWN_AT]
+        if labels.entries[row, TAG] == tag and counts_from_us(time_us, known_at_us) <= now_us:
+            fraud = labels.entries[row, IS_FRAUD] == 1
         row += 1
     return fraud
 
 
 @compiled
-def first_label(entries: Int64s, start: int, length: int, time_us: int) -> int:
+def first_label(times: Int64s, start: int, length: int, time_us: int) -> int:
     """Count the labels of transactions before a time."""
     low, high = 0, length
     while low < high:
         middle = (low + high) >> 1
-        if entries[start + middle, TIME] < time_us:
+        if times[start + middle] < time_us:
             low = middle + 1
         else:
             high = middle
     return low
-
-
-@compiled
-def _place_of(
-    entries: Int64s, start: int, length: int,
-    time_us: int, tag: int, known_at_us: int, is_fraud: int,
-) -> int:  # fmt: skip
-    """Count the labels that come before this one in the order of all four numbers."""
-    index = first_label(entries, start, length, time_us)
-    while index < length:
-        row = start + index
-        mine = (time_us, tag, known_at_us, is_fraud)
-        other = (
-            entries[row, TIME],
-            entries[row, TAG],
-            entries[row, KNOWN_AT],
-            entries[row, IS_FRAUD],
-        )
-        if other >= mine:
-            break
-        index += 1
-    return index
-
-
-@compiled
-def _is_at(
-    entries: Int64s, row: int, end: int, time_us: int, tag: int, known_at_us: int, is_fraud: int
-) -> bool:
-    return bool(
-        row < end
-        and entries[row, TIME] == time_us
-        and entries[row, TAG] == tag
-        and entries[row, KNOWN_AT] == known_at_us
-        and entries[row, IS_FRAUD] == is_fraud
-    )

@@ -81,22 +81,19 @@ def observe(
         slot = history_of(customers, batch.user_key[row], batch.owner[row], stream_time_us)
         if slot == NO_ROOM:
             return place
-        entries, start, length = (
-            customers.entries,
-            customers.slots[slot, START],
-            customers.slots[slot, LENGTH],
-        )
-        horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
-        index = count_until(entries, start, length, time_us)
-        if time_us > horizon_us and holds(entries, start, index, time_us, key):
+        times = customers.times
+        start, length = customers.slots[slot, START], customers.slots[slot, LENGTH]
+        horizon_us = max(time_us, latest_us(times, start, length)) - RETENTION_US
+        index = count_until(times, start, length, time_us)
+        if time_us > horizon_us and holds(times, customers.entries, start, index, time_us, key):
             is_duplicate[row] = True
             continue
         dropped = make_room(customers, slot, horizon_us)
         if dropped == NO_ROOM:
             return place
-        index, start, out = max(index - dropped, 0), customers.slots[slot, START], matrix[row]
+        index, out = max(index - dropped, 0), matrix[row]
         is_high[row] = fill_customer(
-            entries, start, index, horizon_us, time_us, batch.amount_cents[row],
+            customers, slot, index, horizon_us, time_us, batch.amount_cents[row],
             batch.account_balance_cents[row], population_mean_cents, out,
         )  # fmt: skip
         if terminal_key == NO_TERMINAL:

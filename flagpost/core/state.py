@@ -162,11 +162,11 @@ def _restore_customers(
         time_us, start, length = (
             entries.event_time_us[row], customers.slots[slot, START], customers.slots[slot, LENGTH],
         )  # fmt: skip
-        latest = latest_us(customers.entries, start, length)
+        latest = latest_us(customers.times, start, length)
         if make_room(customers, slot, max(time_us, latest) - RETENTION_US) == NO_ROOM:
             return row
         index = count_until(
-            customers.entries, customers.slots[slot, START], customers.slots[slot, LENGTH], time_us
+            customers.times, customers.slots[slot, START], customers.slots[slot, LENGTH], time_us
         )
         remember_customer(
             customers, slot, index, stream_time_us[row], time_us,

@@ -34,10 +34,8 @@ from flagpost.core.history import (
     PAYLOAD,
     START,
     TAG,
-    TIME,
     TOUCHED_US,
     Arena,
-    Int64s,
     count_until,
     insert,
     latest_us,
@@ -77,15 +75,11 @@ def remember_at_terminal(
     slot = terminal_slot(terminals, terminal_key)
     if slot == NO_ROOM:
         return NO_ROOM
-    entries, start, length = (
-        terminals.entries,
-        terminals.slots[slot, START],
-        terminals.slots[slot, LENGTH],
-    )
-    index = _place_of(entries, start, length, time_us, tag)
-    if _is_at(entries, start + index, start + length, time_us, tag):
+    start, length = terminals.slots[slot, START], terminals.slots[slot, LENGTH]
+    index = _place_of(terminals, start, length, time_us, tag)
+    if _is_at(terminals, start + index, start + length, time_us, tag):
         return 0
-    horizon_us = max(time_us, latest_us(entries, start, length)) - RETENTION_US
+    horizon_us = max(time_us, latest_us(terminals.times, start, length)) - RETENTION_US
     dropped = make_room(terminals, slot, horizon_us)
     if dropped == NO_ROOM:
         return NO_ROOM
@@ -115,18 +109,15 @@ def fill_terminal(
     slot = slot_of(terminals, terminal_key)
     if slot == ABSENT:
         return
-    entries, start, length = (
-        terminals.entries,
-        terminals.slots[slot, START],
-        terminals.slots[slot, LENGTH],
-    )
+    start, length = terminals.slots[slot, START], terminals.slots[slot, LENGTH]
     until_us = time_us - LABEL_DELAY_US
-    end = count_until(entries, start, length, until_us)
-    begin = count_until(entries, start, end, time_us - REACH_US)
+    times = terminals.times
+    end = count_until(times, start, length, until_us)
+    begin = count_until(times, start, end, time_us - REACH_US)
     if begin == end:
         return
-    in_1d = count_until(entries, start, end, until_us - DAY_US)
-    in_7d = count_until(entries, start, end, until_us - 7 * DAY_US)
+    in_1d = count_until(times, start, end, until_us - DAY_US)
+    in_7d = count_until(times, start, end, until_us - 7 * DAY_US)
     out[TERMINAL_COUNT_1D] = end - in_1d
     out[TERMINAL_COUNT_7D] = end - in_7d
     out[TERMINAL_COUNT_30D] = end - begin
@@ -135,7 +126,7 @@ def fill_terminal(
         _fill_risks(terminals, slot, end, labels, labelled, time_us, out)
         _fill_run(terminals, slot, begin, end, labels, labelled, time_us, out)
     if out[TERMINAL_RUN] == 0:
-        out[TERMINAL_QUIET_DAYS] = (time_us - entries[start + end - 1, TIME]) / DAY_US
+        out[TERMINAL_QUIET_DAYS] = (time_us - times[start + end - 1]) / DAY_US
 
 
 @compiled
@@ -143,17 +134,18 @@ def _fill_risks(
     terminals: Arena, slot: int, end: int, labels: Arena, labelled: int, time_us: int, out: Floats
 ) -> None:
     """Fill the shares of known frauds in the windows; labels are far fewer than transactions."""
-    entries, start = terminals.entries, terminals.slots[slot, START]
-    marks, first, n = labels.entries, labels.slots[labelled, START], labels.slots[labelled, LENGTH]
-    until_us = time_us - LABEL_DELAY_US
-    row = first + first_label(marks, first, n, time_us - REACH_US + 1)
+    start, until_us = terminals.slots[slot, START], time_us - LABEL_DELAY_US
+    times, tags = labels.times, labels.entries
+    first = labels.slots[labelled, START]
+    behind = first + labels.slots[labelled, LENGTH]
+    row = first + first_label(times, first, behind - first, time_us - REACH_US + 1)
     in_1d, in_7d, in_30d = 0, 0, 0
-    while row < first + n and marks[row, TIME] <= until_us:
-        at_us, tag = marks[row, TIME], marks[row, TAG]
-        repeats = row > first and marks[row - 1, TIME] == at_us and marks[row - 1, TAG] == tag
-        if not repeats and is_fraud_at(marks, first, n, at_us, tag, time_us):
-            index = _place_of(entries, start, end, at_us, tag)
-            if _is_at(entries, start + index, start + end, at_us, tag):
+    while row < behind and times[row] <= until_us:
+        at_us, tag = times[row], tags[row, TAG]
+        repeats = row > first and times[row - 1] == at_us and tags[row - 1, TAG] == tag
+        if not repeats and is_fraud_at(labels, labelled, at_us, tag, time_us):
+            index = _place_of(terminals, start, end, at_us, tag)
+            if _is_at(terminals, start + index, start + end, at_us, tag):
                 in_30d += 1
                 in_7d += at_us > until_us - 7 * DAY_US
                 in_1d += at_us > until_us - DAY_US
@@ -176,22 +168,21 @@ def _fill_run(
     Frauds of a high amount, the mark of a stolen card rather than of a bad terminal, neither
     lengthen the run nor end it.
     """
-    entries, start = terminals.entries, terminals.slots[slot, START]
+    times, entries, start = terminals.times, terminals.entries, terminals.slots[slot, START]
     ratios = entries.view(np.float64)
-    marks, first, n = labels.entries, labels.slots[labelled, START], labels.slots[labelled, LENGTH]
     run, plain, since_us, min_ratio, row = 0, 0, time_us, NO_RUN_MIN_RATIO, start + end - 1
     while row >= start + begin and is_fraud_at(
-        marks, first, n, entries[row, TIME], entries[row, TAG], time_us
+        labels, labelled, times[row], entries[row, TAG], time_us
     ):
         if ratios[row, RATIO] <= HIGH_RATIO:
             run += 1
             plain += entries[row, HIGH_COUNT] == 0
-            since_us = entries[row, TIME]
+            since_us = times[row]
             min_ratio = min(min_ratio, ratios[row, RATIO])
         row -= 1
     if run == 0:
         return
-    genuine_us = entries[row, TIME] if row >= start + begin else time_us - REACH_US
+    genuine_us = times[row] if row >= start + begin else time_us - REACH_US
     out[TERMINAL_RUN] = run
     out[TERMINAL_RUN_PLAIN] = plain
     out[TERMINAL_RUN_AGE_DAYS] = (time_us - since_us) / DAY_US
@@ -200,17 +191,19 @@ def _fill_run(
 
 
 @compiled
-def _place_of(entries: Int64s, start: int, length: int, time_us: int, tag: int) -> int:
+def _place_of(terminals: Arena, start: int, length: int, time_us: int, tag: int) -> int:
     """Count the entries before (time, tag) in that order."""
-    index = count_until(entries, start, length, time_us)
+    index = count_until(terminals.times, start, length, time_us)
     while index > 0:
         row = start + index - 1
-        if entries[row, TIME] != time_us or entries[row, TAG] < tag:
+        if terminals.times[row] != time_us or terminals.entries[row, TAG] < tag:
             break
         index -= 1
     return index
 
 
 @compiled
-def _is_at(entries: Int64s, row: int, end: int, time_us: int, tag: int) -> bool:
-    return bool(row < end and entries[row, TIME] == time_us and entries[row, TAG] == tag)
+def _is_at(terminals: Arena, row: int, end: int, time_us: int, tag: int) -> bool:
+    return bool(
+        row < end and terminals.times[row] == time_us and terminals.entries[row, TAG] == tag
+    )

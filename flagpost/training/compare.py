@@ -12,7 +12,7 @@ from flagpost.core.scorer import Floats
 from flagpost.errors import BadConfiguration
 from flagpost.model import FraudModel
 from flagpost.training.kinds import Classifier, FeatureSet, Kind, train
-from flagpost.training.metrics import Bools, flagging_metrics, threshold_for
+from flagpost.training.metrics import Bools, flagging_metrics
 from flagpost.training.protocol import (
     LABEL_DAYS,
     WEEK_DAYS,
@@ -21,6 +21,7 @@ from flagpost.training.protocol import (
     measure,
     need_both_classes,
 )
+from flagpost.training.threshold import threshold_for_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,9 @@ def _test(
         began = time.perf_counter()
         fraud_probability = classifier.predict_proba(features)[:, 1]
         seconds, n = seconds + time.perf_counter() - began, n + len(features)
-        is_flagged = fraud_probability >= threshold_for(fraud_probability, plan.flags_per_thousand)
+        is_flagged = fraud_probability >= threshold_for_budget(
+            fraud_probability, int(fraud_probability.size * plan.flags_per_thousand / 1_000)
+        )
         flagging = flagging_metrics(population.is_fraud, is_flagged)
         measured.append(measure(population, fraud_probability) | flagging)
     weekly = {name: np.array([week[name] for week in measured]) for name in measured[0]}

@@ -94,20 +94,21 @@ def train(kind: Kind, features: FeatureSet, matrix: Floats, is_fraud: Bools) -> 
         matrix: shape (n, len(FEATURE_NAMES)).
         is_fraud: shape (n,); both must occur.
     """
-    rows = fitted_rows(is_fraud, MOST_ROWS.get(kind, is_fraud.size))
+    if kind in MOST_ROWS:
+        rows = sampled_rows(is_fraud, MOST_ROWS[kind])
+        matrix, is_fraud = matrix[rows], is_fraud[rows]
     classifier = new_classifier(kind, features)
     began = time.perf_counter()
-    classifier.fit(matrix[rows], is_fraud[rows])
-    return Trained(classifier, rows.size, time.perf_counter() - began)
+    classifier.fit(matrix, is_fraud)
+    return Trained(classifier, is_fraud.size, time.perf_counter() - began)
 
 
-def fitted_rows(is_fraud: Bools, most: int) -> NDArray[np.int64]:
+def sampled_rows(is_fraud: Bools, most: int) -> NDArray[np.int64]:
     """Choose at most so many rows: frauds first, as there are few, then random genuine ones."""
-    if is_fraud.size <= most:
-        return np.arange(is_fraud.size)
     shuffled = np.random.default_rng(SEED).permutation(is_fraud.size)
-    chosen: NDArray[np.int64] = shuffled[np.argsort(~is_fraud[shuffled], kind="stable")][:most]
-    return np.sort(chosen)
+    frauds_first = shuffled[np.argsort(~is_fraud[shuffled], kind="stable")]
+    rows: NDArray[np.int64] = np.sort(frauds_first[:most])
+    return rows
 
 
 def new_classifier(kind: Kind, features: FeatureSet) -> Classifier:

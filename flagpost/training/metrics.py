@@ -26,16 +26,26 @@ def flagging_metrics(is_fraud: Bools, is_flagged: Bools) -> dict[str, float]:
     }
 
 
-def threshold_for(fraud_probability: Floats, flags_per_thousand: float) -> float:
-    """Return the threshold that flags at most this many of 1,000 of these transactions.
+CALIBRATION_EDGES = (0.0, 0.001, 0.005, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
-    It lies half way between two scores, so that a rounding error cannot move anything across it.
+
+def calibration(is_fraud: Bools, fraud_probability: Floats) -> list[dict[str, float]]:
+    """Compare what was predicted with what happened, for each range of probability that occurs.
+
+    Returns:
+        `from` and `to` of the range, `transactions` in it, their mean probability `predicted`, and
+        the share `observed` to be fraud.
     """
-    ranked = np.sort(fraud_probability)[::-1]
-    n_flags = int(ranked.size * flags_per_thousand / 1_000)
-    if n_flags >= ranked.size:
-        return 0.0
-    first_left_out = ranked[n_flags]
-    flagged = ranked[ranked > first_left_out]
-    last_flagged = flagged[-1] if flagged.size else 1.0
-    return float((last_flagged + first_left_out) / 2)
+    edges = np.array(CALIBRATION_EDGES)
+    place = np.clip(np.searchsorted(edges, fraud_probability, side="right"), 1, edges.size - 1)
+    return [
+        {
+            "from": float(edges[k - 1]),
+            "to": float(edges[k]),
+            "transactions": int(chosen.sum()),
+            "predicted": round(float(fraud_probability[chosen].mean()), 6),
+            "observed": round(float(is_fraud[chosen].mean()), 6),
+        }
+        for k in range(1, edges.size)
+        if (chosen := place == k).any()
+    ]

@@ -1,6 +1,7 @@
 """`fraud_model.py`: train a model, evaluate it on a log, compute features, explain a score."""
 
 import time
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,8 @@ from flagpost.training.compare_command import compare
 from flagpost.training.labels import find_frauds
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
-from flagpost.training.report import numbers_table, terms_table, write_frame
-from flagpost.training.train import Plan
+from flagpost.training.report import calibration_table, numbers_table, terms_table, write_frame
+from flagpost.training.train import Budget, Plan
 from flagpost.training.train import train as train_model
 
 Log = Annotated[Path, typer.Argument(help="A log: .json, .jsonl, .csv or .parquet.")]
@@ -41,33 +42,52 @@ console = Console()
 def train(
     log: Log,
     out: Annotated[Path, typer.Option(help="Where to write the model (.joblib).")],
+    *,
     warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 37,
     test_days: Annotated[int, typer.Option(help="Last days, kept out of the fit.")] = 14,
+    fit_from: Annotated[
+        str | None, typer.Option("--from", help="First day of the fit [after the warm-up].")
+    ] = None,
+    fit_to: Annotated[
+        str | None, typer.Option("--to", help="Last day of the fit [a week before the test].")
+    ] = None,
     flags_per_thousand: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1_000, help="Set the threshold to flag at most this many of 1,000."
-        ),
+        float, typer.Option(min=0, max=1_000, help="Flag at most this many of 1,000.")
     ] = 8.0,
+    alerts_per_day: Annotated[
+        float | None, typer.Option(min=0, help="Flag at most this many a day instead.")
+    ] = None,
+    review_cost: Annotated[
+        float | None,
+        typer.Option(min=0, help="Cost of one review: flag what makes reviews and losses least."),
+    ] = None,
 ) -> None:
     """Train on a log with labels, and write the model and its manifest.
 
-    Example: python fraud_model.py train year.jsonl --out mine.joblib
+    Example: python fraud_model.py train year.jsonl --out mine.joblib --alerts-per-day 50
     """
     if not out.parent.is_dir():
         raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
-    decoded = _decode(log, load_settings())
-    model = train_model(
-        decoded,
-        Plan(warm_up_days, test_days=test_days, flags_per_thousand=flags_per_thousand),
-        log.name,
+    plan = Plan(
+        warm_up_days,
+        test_days=test_days,
+        fit_from=_parse_day("--from", fit_from),
+        fit_to=_parse_day("--to", fit_to),
     )
+    budget = Budget(flags_per_thousand, alerts_per_day, review_cost)
+    model = train_model(_decode(log, load_settings()), plan, budget, log.name)
     model.save(out)
     console.print(
-        numbers_table(
-            f"model {model.version} in {out}", {"threshold": model.threshold, **model.metrics}
-        )
+        numbers_table(f"model {model.version}", {"threshold": model.threshold, **model.metrics})
     )
+    console.print(calibration_table(model.calibration))
+
+
+def _parse_day(option: str, text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadConfiguration(f"{option} must be a day YYYY-MM-DD, not {text!r}") from error
 
 
 @app.command()

@@ -22,6 +22,20 @@ def numbers_table(title: str, numbers: dict[str, float]) -> Table:
     return table
 
 
+def calibration_table(bins: list[dict[str, float]]) -> Table:
+    """Return what was predicted and what happened, a row for each range of probability."""
+    table = Table(
+        "fraud probability", "transactions", "predicted", "observed",
+        title="calibration on the test days", title_justify="left",
+    )  # fmt: skip
+    for each in bins:
+        table.add_row(
+            f"{each['from']:g} to {each['to']:g}", f"{each['transactions']:,}",
+            f"{each['predicted']:.4f}", f"{each['observed']:.4f}",
+        )  # fmt: skip
+    return table
+
+
 def terms_table(model: FraudModel, title: str, row: Floats) -> Table:
     """Return what each feature adds to the log-odds of one transaction, the strongest first.
 

@@ -1,18 +1,23 @@
 """Training: one pass of the log through the pipeline, a fit, a test on the days after it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
 from flagpost.core.calendar import DAY_US
+from flagpost.core.features import AMOUNT
 from flagpost.core.history import Int64s
+from flagpost.core.scorer import Floats
 from flagpost.errors import BadConfiguration
 from flagpost.model import FraudModel
 from flagpost.model_manifest import Training
 from flagpost.training.labels import find_frauds
-from flagpost.training.metrics import Bools, flagging_metrics, ranking_metrics, threshold_for
+from flagpost.training.metrics import Bools, calibration, flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, OfflineFeatures, observe_log
+from flagpost.training.threshold import threshold_for_budget, threshold_for_costs
+
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +25,44 @@ class Plan:
     """How a log is divided by time: days that only fill the histories, days to fit, days to test.
 
     Between fit and test lies a gap in which the labels of the last fitted days become known; what
-    became known later is not used. The threshold flags at most `flags_per_thousand` of 1,000
-    transactions of the fitted days.
+    became known later is not used.
+
+    Attributes:
+        warm_up_days: at the beginning of the log, unless `fit_from` says where the fit begins.
+        gap_days: between fit and test.
+        test_days: at the end of the log, unless `fit_to` says where the fit ends.
+        fit_from: first day of the fit.
+        fit_to: last day of the fit.
     """
 
     warm_up_days: int = 37
     gap_days: int = 7
     test_days: int = 14
+    fit_from: date | None = None
+    fit_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How the threshold is chosen on the fitted days: by costs, else by flags a day or in 1,000."""
+
     flags_per_thousand: float = 8.0
+    alerts_per_day: float | None = None
+    review_cost: float | None = None
+
+    def threshold(
+        self, fraud_probability: Floats, is_fraud: Bools, amount: Floats, days: float
+    ) -> float:
+        """Choose the threshold on n transactions of so many days."""
+        if self.review_cost is not None:
+            return threshold_for_costs(fraud_probability, is_fraud, amount, self.review_cost)
+        n_flags = fraud_probability.size * self.flags_per_thousand / 1_000
+        if self.alerts_per_day is not None:
+            n_flags = self.alerts_per_day * days
+        return threshold_for_budget(fraud_probability, int(n_flags))
 
 
-def train(decoded: DecodedLog, plan: Plan, log_name: str) -> FraudModel:
+def train(decoded: DecodedLog, plan: Plan, budget: Budget, log_name: str) -> FraudModel:
     """Fit a model on a decoded log and measure it on the log's last days. Blocks.
 
     Raises:
@@ -46,11 +78,16 @@ def train(decoded: DecodedLog, plan: Plan, log_name: str) -> FraudModel:
     _need_both_classes(known[fitted], "training")
     _need_both_classes(is_fraud[tested], "test")
     model.fit(rows.matrix[fitted], known[fitted])
-    model.threshold = threshold_for(
-        model.predict_proba(rows.matrix[fitted])[:, 1], plan.flags_per_thousand
+    model.threshold = budget.threshold(
+        model.predict_proba(rows.matrix[fitted])[:, 1],
+        known[fitted],
+        rows.matrix[fitted, AMOUNT],
+        periods.fit_days,
     )
     model.training = _training(rows, fitted, known, log_name)
-    model.metrics = _measure(model, rows.matrix[tested], is_fraud[tested])
+    fraud_probability = model.predict_proba(rows.matrix[tested])[:, 1]
+    model.metrics = _measure(model.threshold, fraud_probability, is_fraud[tested])
+    model.calibration = calibration(is_fraud[tested], fraud_probability)
     return model
 
 
@@ -61,6 +98,11 @@ class Periods:
     fit_us: int
     fit_end_us: int
     test_us: int
+
+    @property
+    def fit_days(self) -> float:
+        """How many days are fitted."""
+        return (self.fit_end_us - self.fit_us) / DAY_US
 
     def fitted(self, event_time_us: Int64s) -> Bools:
         """Say which rows are fitted."""
@@ -80,20 +122,26 @@ def divide(event_time_us: Int64s, plan: Plan) -> Periods:
     if not event_time_us.size:
         msg = "the log holds no readable transaction"
         raise BadConfiguration(msg)
-    first, end = int(event_time_us.min()) // DAY_US, int(event_time_us.max()) // DAY_US + 1
-    test = end - plan.test_days
-    if first + plan.warm_up_days >= test - plan.gap_days:
+    log_first, log_end = int(event_time_us.min()) // DAY_US, int(event_time_us.max()) // DAY_US + 1
+    first = _day_number(plan.fit_from) if plan.fit_from else log_first + plan.warm_up_days
+    end = _day_number(plan.fit_to) + 1 if plan.fit_to else log_end - plan.test_days - plan.gap_days
+    if not log_first <= first < end or end + plan.gap_days >= log_end:
         msg = (
-            f"the log has {end - first} days, too few for {plan.warm_up_days} days of warm-up, "
-            f"{plan.gap_days} until labels are known and {plan.test_days} of test: lower "
-            "--warm-up-days or --test-days"
+            f"the log has {log_end - log_first} days, from {_day(log_first)} to "
+            f"{_day(log_end - 1)}, which leaves no days to fit or to test between {plan.warm_up_days} days of warm-up, "
+            f"{plan.gap_days} until labels are known and {plan.test_days} of test: choose other "
+            "--warm-up-days, --test-days, --from or --to"
         )
         raise BadConfiguration(msg)
-    return Periods(
-        fit_us=(first + plan.warm_up_days) * DAY_US,
-        fit_end_us=(test - plan.gap_days) * DAY_US,
-        test_us=test * DAY_US,
-    )
+    return Periods(first * DAY_US, end * DAY_US, (end + plan.gap_days) * DAY_US)
+
+
+def _day_number(day: date) -> int:
+    return (day - EPOCH).days
+
+
+def _day(number: int) -> str:
+    return (EPOCH + timedelta(days=number)).isoformat()
 
 
 def _need_both_classes(is_fraud: Bools, part: str) -> None:
@@ -120,8 +168,7 @@ def _iso(time_us: np.int64) -> str:
     return datetime.fromtimestamp(int(time_us) // 1_000_000, UTC).isoformat()
 
 
-def _measure(model: FraudModel, matrix: np.ndarray, is_fraud: Bools) -> dict[str, float]:
-    fraud_probability = model.predict_proba(matrix)[:, 1]
+def _measure(threshold: float, fraud_probability: Floats, is_fraud: Bools) -> dict[str, float]:
     measured = ranking_metrics(is_fraud, fraud_probability)
-    measured |= flagging_metrics(is_fraud, fraud_probability >= model.threshold)
+    measured |= flagging_metrics(is_fraud, fraud_probability >= threshold)
     return {name: round(value, 4) for name, value in measured.items()}

@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from flagpost.core.effects import Counts
+from tests.skew import Seen, seen
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT / "logFraud.json"
@@ -84,10 +85,11 @@ class Pipeline:
         """Run a member until the group has no lag left."""
         finish(self.start_member("--until-caught-up", **changed))
 
-    def counts(self) -> Counts:
-        """What `stream.positions` says of all partitions."""
+    def counts(self, setting: str = "topic") -> Counts:
+        """What `stream.positions` says of the partitions of the topic of this setting."""
         rows = self._query("SELECT n_in, n_clean, n_flagged, n_duplicate, n_dead"
-                           " FROM stream.positions")  # fmt: skip
+                           " FROM stream.positions WHERE topic = %s",
+                           self.settings[setting])  # fmt: skip
         return sum((Counts(*row) for row in rows), Counts())
 
     def flagged(self) -> Scores:
@@ -96,9 +98,21 @@ class Pipeline:
         )
         return {transaction_id: score.hex() for transaction_id, score in rows}
 
-    def _query(self, query: LiteralString) -> list[tuple[Any, ...]]:
+    def seen(self) -> dict[str, Seen]:
+        """What was kept of every scored transaction."""
+        rows = self._query("SELECT transaction_id, features, fraud_probability, is_flagged"
+                           " FROM scores.fraud_scores")  # fmt: skip
+        return {transaction_id: seen(*row) for transaction_id, *row in rows}
+
+    def seen_of_flagged(self) -> dict[str, Seen]:
+        """What is stored of the flagged transactions, the same for everybody."""
+        rows = self._query("SELECT transaction_id, features, fraud_probability"
+                           " FROM scores.fraud_transactions")  # fmt: skip
+        return {transaction_id: seen(*row, is_flagged=True) for transaction_id, *row in rows}
+
+    def _query(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(str(self.settings["database_url"])) as connection:
-            return connection.execute(query).fetchall()
+            return connection.execute(query, parameters).fetchall()
 
     def read_topic(self, setting: str = "topic") -> list[Message]:
         """Return all that the topic of this setting holds."""
@@ -136,19 +150,24 @@ def finish(script: Script) -> Script:
 
 
 def evaluate(log: Path, directory: Path) -> Scores:
-    """Score a log offline, with the command that people use, and return what it flags."""
-    out = directory / f"{log.stem}.parquet"
-    subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, ROOT / "fraud_model.py", "evaluate", log, "--out", out],
-        cwd=directory, check=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    frame = pd.read_parquet(out)
+    """Score a log offline and return what it flags."""
+    frame = evaluated(log, directory)
     flagged = frame[frame["is_flagged"]]
     assert len(flagged) > 0
     return {
         name: float(score).hex()
         for name, score in zip(flagged["transaction_id"], flagged["fraud_probability"], strict=True)
     }
+
+
+def evaluated(log: Path, directory: Path) -> pd.DataFrame:
+    """Score a log offline, with the command that people use, and return what it writes."""
+    out = directory / f"{log.stem}.parquet"
+    subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, ROOT / "fraud_model.py", "evaluate", log, "--out", out],
+        cwd=directory, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return pd.read_parquet(out)
 
 
 def transactions_of(log: Path, count: int | None = None) -> list[bytes]:

@@ -67,7 +67,7 @@ def test_the_report_names_the_machine_in_general_terms_alone() -> None:
     measured = drains([1.0]) + runs(Kind.END_TO_END, [2.0], 7)
     report = Report(
         conditions=conditions(
-            events=EVENTS, mean_bytes=214.2, partitions=4, repeats=1, batch_messages=100
+            events=EVENTS, labels=9, mean_bytes=214.2, partitions=4, repeats=1, batch_messages=100
         ),
         results=[summarise("confluent", measured, EVENTS)],
         steps_us_per_event={"decode": 0.751},
@@ -76,7 +76,7 @@ def test_the_report_names_the_machine_in_general_terms_alone() -> None:
 
     text = to_markdown(report)
 
-    assert "1,000 messages of 214 bytes in 4 partitions" in text
+    assert "1,000 transactions and 9 labels of 214 bytes in 4 partitions each" in text
     assert "| decode | 0.75 |" in text
     assert str(Path.cwd()) not in text
 
@@ -85,7 +85,7 @@ def test_a_log_source_gives_every_message_once_and_a_user_to_one_partition(tmp_p
     log = tmp_path / "log.jsonl"
     lines = [b'{"user_id": "U%d", "n": %d}' % (n % 5, n) for n in range(50)]
     log.write_bytes(b"\n".join(lines))
-    source = LogSource(log, "topic", 3)
+    source = LogSource(log, "topic", "labels", 3)
 
     assigned = source.poll(9, 0).assigned
     source.seek(dict.fromkeys(assigned, 0))

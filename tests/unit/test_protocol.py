@@ -12,7 +12,7 @@ from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import BadConfiguration, UnreadableInput
 from flagpost.training.card_precision import card_precision
 from flagpost.training.handbook import COLUMNS, observe_handbook, read_handbook
-from flagpost.training.kinds import fitted_rows
+from flagpost.training.kinds import sampled_rows
 from flagpost.training.protocol import Population, Split, check_days, in_test_week
 from flagpost.training.simulator import simulate, write_handbook
 
@@ -173,7 +173,7 @@ def test_a_split_that_the_file_does_not_cover_is_refused_with_its_days() -> None
 
 def test_a_sample_holds_all_frauds_and_as_many_genuine_rows_as_fit() -> None:
     is_fraud = np.arange(1_000) % 100 == 0
-    rows = fitted_rows(is_fraud, most=50)
+    rows = sampled_rows(is_fraud, most=50)
     assert rows.size == np.unique(rows).size == 50
     assert is_fraud[rows].sum() == 10
 

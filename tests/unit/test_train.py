@@ -10,7 +10,7 @@ from flagpost.core.history import Int64s
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder
 from flagpost.training.offline import DecodedLog, decode_log
-from flagpost.training.train import Plan, divide, train
+from flagpost.training.train import Budget, Plan, divide, train
 
 FIRST_DAY = 20_000  # since 1970
 
@@ -63,7 +63,10 @@ def test_rows_are_divided_by_their_day_and_not_by_their_place() -> None:
 
 
 def test_a_log_too_short_for_its_plan_is_refused() -> None:
-    with pytest.raises(BadConfiguration, match="4 days, too few for 2 days of warm-up, 1 until"):
+    with pytest.raises(
+        BadConfiguration,
+        match="the log has 4 days, from 2024-10-04 to 2024-10-07, which leaves no days",
+    ):
         divide(times_of(0, 1, 2, 3), Plan(warm_up_days=2, gap_days=1, test_days=1))
 
 
@@ -81,16 +84,16 @@ def test_days_without_a_fraud_are_refused(
     log = decoded(write_log(tmp_path / "log.jsonl", 20, fraud_days))
 
     with pytest.raises(BadConfiguration, match=f"the {part} days hold 0 frauds"):
-        train(log, Plan(warm_up_days=5, gap_days=2, test_days=5), "log.jsonl")
+        train(log, Plan(warm_up_days=5, gap_days=2, test_days=5), Budget(), "log.jsonl")
 
 
 def test_a_model_knows_what_it_was_fitted_on_and_finds_what_stands_out(tmp_path: Path) -> None:
     fraud_days = (1, 6, 8, 11, 13, 16, 18)
     log = decoded(write_log(tmp_path / "log.jsonl", 20, fraud_days))
 
-    model = train(
-        log, Plan(warm_up_days=5, gap_days=2, test_days=5, flags_per_thousand=40), "log.jsonl"
-    )
+    plan, budget = Plan(warm_up_days=5, gap_days=2, test_days=5), Budget(flags_per_thousand=40)
+
+    model = train(log, plan, budget, "log.jsonl")
 
     assert model.training is not None
     assert (model.training.log, model.training.n_frauds) == ("log.jsonl", 3)

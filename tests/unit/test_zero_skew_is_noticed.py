@@ -4,8 +4,7 @@
 """
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
@@ -19,7 +18,7 @@ from flagpost.core import micro_batch
 from flagpost.core.calendar import DAY_US
 from flagpost.core.decision import decide
 from flagpost.core.decoding import MessageDecoder
-from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, TERMINAL_RISK_30D, TERMINAL_RUN
+from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, TERMINAL_RUN
 from flagpost.core.observed import Observed
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import tabulate
