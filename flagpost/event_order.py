@@ -10,7 +10,7 @@ from flagpost.idleness import Idleness
 from flagpost.kafka.source import Chunk, Source
 from flagpost.peers import Peers
 
-MOST_HELD_MESSAGES = 50_000
+MOST_HELD_MESSAGES = 20_000
 """Of a partition; beyond this its reading pauses."""
 
 
@@ -27,6 +27,8 @@ class EventOrder:
         self._alignment: Alignment[Chunk] = Alignment()
         self._idleness = Idleness()
         self._paused: set[Partition] = set()
+        self._ends: dict[Partition, int] = {}
+        self._asked: set[Partition] = set()  # whose ends are newer than all that is held
 
     @property
     def is_empty(self) -> bool:
@@ -45,6 +47,8 @@ class EventOrder:
         """Take in what was read."""
         for piece in pieces:
             self._alignment.hold(piece)
+        if pieces:
+            self._asked.clear()
 
     def release(self, own: Mapping[Partition, Position]) -> list[Piece[Chunk]]:
         """Give out what may be processed now, at most one piece of each partition.
@@ -68,12 +72,23 @@ class EventOrder:
         laggards = self._alignment.laggards([(p, x.event_time_us) for p, x in own.items()])
         if not laggards:
             return None
-        ends = self._source.bounds(laggards)
-        active = [p for p in laggards if not self._is_idle(p, ends[p][1])]
+        read = {partition: self._source.position(partition) or 0 for partition in laggards}
+        self._ask_ends({p for p in laggards - self._asked if read[p] >= self._ends.get(p, 0)})
+        active = [p for p in laggards if not self._is_idle(p, read[p])]
         return earliest([self.reached_us(p, own[p]) for p in active])
 
-    def _is_idle(self, partition: Partition, end: int) -> bool:
-        read_up_to = self._source.position(partition) or 0
+    def _ask_ends(self, partitions: set[Partition]) -> None:
+        """Ask where partitions end: after what is held was read, so it came before what they lack.
+
+        An end only moves on: of a partition that is known to have more nothing is asked.
+        """
+        if partitions:
+            bounds = self._source.bounds(partitions)
+            self._ends.update({partition: end for partition, (_, end) in bounds.items()})
+            self._asked |= partitions
+
+    def _is_idle(self, partition: Partition, read_up_to: int) -> bool:
+        end = self._ends[partition]
         return read_up_to >= end and self._idleness.is_idle(partition, end)
 
     def _slowest_of_others(self) -> int | None:

@@ -57,7 +57,7 @@ class Peers:
         if not self._others:
             return None
         if wanted_us > self._until_us:
-            limit_us = earliest(self._listen())
+            limit_us = earliest(self._listen(here_us))
             nobody_lags_us = max(wanted_us, here_us + ALIGNED_WITHIN_US)
             self._until_us = nobody_lags_us if limit_us is None else limit_us
         return self._until_us
@@ -70,13 +70,13 @@ class Peers:
             self._store.announce(waiting_us, {p: own[p].epoch for p in waiting_us})
             self._announced = dict(waiting_us)
 
-    def _listen(self) -> list[int | None]:
+    def _listen(self, here_us: int) -> list[int | None]:
         """Hear what others have committed; return the times of those that have more to do.
 
         The order matters: what a clock stands for is in the journal when it is read after it.
         """
         clocks = self._store.clocks({partition.topic for partition in self._others})
-        self._hear({p: clock for p, clock in clocks.items() if p in self._others})
+        self._hear({p: clock for p, clock in clocks.items() if p in self._others}, here_us)
         ends = {p: end for p, (_, end) in self._source.bounds(self._others).items()}
         at = {p: clocks.get(p, Clock(0, None)) for p in ends}
         return [at[p].reached_us for p, end in ends.items() if not self._is_idle(p, at[p], end)]
@@ -84,10 +84,10 @@ class Peers:
     def _is_idle(self, partition: Partition, clock: Clock, end: int) -> bool:
         return clock.next_offset >= end and self._idleness.is_idle(partition, end)
 
-    def _hear(self, others: Mapping[Partition, Clock]) -> None:
+    def _hear(self, others: Mapping[Partition, Clock], here_us: int) -> None:
         strangers = others.keys() - self._heard.keys()
-        since = {
-            partition: reached_us - RETENTION_US
+        since = {  # a stranger may wait far ahead of us, for what comes next there
+            partition: min(reached_us, here_us) - RETENTION_US
             for partition in strangers
             if (reached_us := others[partition].reached_us) is not None
         }

@@ -92,7 +92,6 @@ class Worker:
         peers = Peers(source, store, self._state)
         self._order = EventOrder(source, peers)
         self._held = Ownership(source, store, self._state, self._order, peers)
-        self._patience_seconds = POLL_SECONDS
         self._away = False
         self._stop = stop
         self._idle = False
@@ -124,7 +123,21 @@ class Worker:
                 raise
 
     def _step(self) -> None:
-        poll = self._source.poll(self._batch_messages, self._patience_seconds)
+        ready = self._order.release(self._held.positions)
+        if not ready:
+            self._read()
+            ready = self._order.release(self._held.positions)
+        if ready:
+            self._process(ready)
+        self._idle = not ready and not self._held.wanted and self._order.is_empty
+        if self._idle:
+            self._pass_markers()
+        self._say_back()
+
+    def _read(self) -> None:
+        """Read what has come, and follow a rebalance; waits a little if nothing has."""
+        patience_seconds = POLL_SECONDS if self._order.is_empty else PEER_SECONDS
+        poll = self._source.poll(self._batch_messages, patience_seconds)
         self._held.let_go(poll.lost)
         self._held.want(poll.assigned)
         chunks = [chunk for chunk in poll.chunks if chunk.partition in self._held.positions]
@@ -133,19 +146,6 @@ class Worker:
         self._order.hold(
             self._decoder.decode(chunks, self._held.reached_us, self._latest_event_time_us())
         )
-        ready = self._order.release(self._held.positions)
-        if ready:
-            self._process(ready)
-        self._idle = not ready and not self._held.wanted and self._order.is_empty
-        if self._idle:
-            self._pass_markers()
-        self._patience_seconds = self._next_patience_seconds(bool(ready))
-        self._say_back()
-
-    def _next_patience_seconds(self, went_on: bool) -> float:  # noqa: FBT001
-        if self._order.is_empty:
-            return POLL_SECONDS
-        return 0.0 if went_on else PEER_SECONDS
 
     def _process(self, pieces: list[Piece[Chunk]]) -> None:
         started = time.perf_counter()

@@ -128,9 +128,9 @@ def divide(event_time_us: Int64s, plan: Plan) -> Periods:
     if not log_first <= first < end or end + plan.gap_days >= log_end:
         msg = (
             f"the log has {log_end - log_first} days, from {_day(log_first)} to "
-            f"{_day(log_end - 1)}, which leaves no days to fit or to test between {plan.warm_up_days} days of warm-up, "
-            f"{plan.gap_days} until labels are known and {plan.test_days} of test: choose other "
-            "--warm-up-days, --test-days, --from or --to"
+            f"{_day(log_end - 1)}, which leaves no days to fit or to test between "
+            f"{plan.warm_up_days} days of warm-up, {plan.gap_days} until labels are known and "
+            f"{plan.test_days} of test: choose other --warm-up-days, --test-days, --from or --to"
         )
         raise BadConfiguration(msg)
     return Periods(first * DAY_US, end * DAY_US, (end + plan.gap_days) * DAY_US)

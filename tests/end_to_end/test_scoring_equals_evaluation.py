@@ -132,10 +132,14 @@ def test_the_table_holds_what_evaluation_flags_with_the_same_bits(
 
     assert run.pipeline.flagged() == expected
     n, copies = len(sent), run.way.times_sent - 1
+    n_labels = len(run.log.read_bytes().splitlines()) - n
     assert run.pipeline.counts() == Counts(
         n_in=n + n * copies,
         n_clean=n - len(expected),
         n_flagged=len(expected),
         n_duplicate=n * copies,
         n_dead=0,
+    )
+    assert run.pipeline.counts("labels_topic") == Counts(
+        n_in=n_labels + n_labels * copies, n_clean=n_labels, n_duplicate=n_labels * copies
     )
