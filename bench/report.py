@@ -51,7 +51,8 @@ def describe(found: Conditions) -> str:
         f"{found.events:,} transactions and {found.labels:,} labels of {found.mean_bytes:.0f} "
         f"bytes in {found.partitions} partitions each, {found.batch_messages:,} messages a poll; "
         f"medians of {found.repeats} runs and their range. {found.cores} cores and "
-        f"{found.memory_bytes / 1e9:.0f} GB of memory for broker, database and consumer together. {versions}."
+        f"{found.memory_bytes / 1e9:.0f} GB of memory for broker, database and consumer together. "
+        f"{versions}."
     )
 
 

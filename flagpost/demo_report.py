@@ -8,21 +8,25 @@ from flagpost.core.decision import RiskLevel
 from flagpost.core.effects import Counts
 from flagpost.training.metrics import Bools
 
-N_SHOWN = 8
+N_SHOWN_OF_A_KIND = 3
 N_REASONS = 2
 COLOURS = {RiskLevel.HIGH: "red", RiskLevel.MEDIUM: "yellow", RiskLevel.LOW: "cyan"}
 COUNT_NAMES = ("read", "clean", "flagged", "duplicate", "dead")
 
 
 def flagged_table(found: pd.DataFrame, frauds: Bools) -> Table:
-    """Show the flagged transactions with the highest probability, and whether they were fraud.
+    """Show the riskiest flagged transactions for each kind of reason, and what the labels say.
 
     Args:
         found: rows of `scores.fraud_transactions`.
         frauds: shape (rows,), what the labels say of each.
     """
-    shown = found.assign(is_fraud=frauds).nlargest(N_SHOWN, "fraud_probability")
-    title = f"scores.fraud_transactions: the {len(shown)} riskiest of {len(found)}"
+    codes = [reasons[0]["code"] for reasons in found["reasons"]]
+    ranked = found.assign(is_fraud=frauds, code=codes).sort_values(
+        "fraud_probability", ascending=False, kind="stable"
+    )
+    shown = ranked.groupby("code", sort=False).head(N_SHOWN_OF_A_KIND)
+    title = f"scores.fraud_transactions: {len(shown)} of {len(found)}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in ("transaction", "user", "amount", "fraud", "risk", "label"):
         numeric = name in {"amount", "fraud"}

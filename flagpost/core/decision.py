@@ -1,6 +1,7 @@
 """What a score means: flagged or not, how risky, and why in words."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 from flagpost.core.features import (
     AMOUNT_TO_BALANCE,
     FEATURES,
+    TERMINAL_RUN_AGE_DAYS,
     ReasonCode,
 )
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats, Scorer
 from flagpost.events import UNKNOWN_BALANCE
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HIGH_RISK_PROBABILITY = 0.5
 BALANCE_SHARE_PERCENT = 95
 N_REASONS = 3
@@ -64,7 +67,9 @@ def risk_level(fraud_probability: float, threshold: float) -> RiskLevel:
     return RiskLevel.MEDIUM if fraud_probability >= threshold else RiskLevel.LOW
 
 
-def explain(scorer: Scorer, features: Floats, breaks_balance_rule: Bools) -> list[list[Reason]]:
+def explain(
+    scorer: Scorer, features: Floats, breaks_balance_rule: Bools, event_time_us: Int64s
+) -> list[list[Reason]]:
     """Give the strongest reasons of n flagged transactions, the balance rule first.
 
     A reason is a feature that raises the log-odds over those of an average transaction.
@@ -77,7 +82,13 @@ def explain(scorer: Scorer, features: Floats, breaks_balance_rule: Bools) -> lis
     return [
         ([_balance_reason(features[row])] if breaks_balance_rule[row] else [])
         + [
-            _reason(int(scorer.columns[term]), features[row], terms[row, term], totals[row])
+            _reason(
+                int(scorer.columns[term]),
+                features[row],
+                terms[row, term],
+                totals[row],
+                event_time_us[row],
+            )
             for term in strongest[row]
             if terms[row, term] > 0
         ]
@@ -85,15 +96,20 @@ def explain(scorer: Scorer, features: Floats, breaks_balance_rule: Bools) -> lis
     ]
 
 
-def _reason(column: int, row: Floats, log_odds: float, total: float) -> Reason:
+def _reason(
+    column: int, row: Floats, log_odds: float, total: float, event_time_us: np.int64
+) -> Reason:
     feature = FEATURES[column]
+    run_began = EPOCH + timedelta(
+        microseconds=int(event_time_us), days=-float(row[TERMINAL_RUN_AGE_DAYS])
+    )
     return {
         "code": feature.reason.value,
         "feature": feature.name,
         "value": round(float(row[column]), 4),
         "log_odds": round(float(log_odds), 4),
         "share": round(float(log_odds / total), 4),
-        "text": feature.sentence.format(row[column]),
+        "text": feature.sentence.format(row[column], since=f"{run_began.day} {run_began:%B}"),
     }
 
 

@@ -100,14 +100,15 @@ FEATURES = (
     Feature("terminal_risk_30d", "share", _TERMINAL,
             "{:.0%} fraud at this terminal in 30 days until a week ago"),
     Feature("terminal_run", "count", _TERMINAL,
-            "{:.0f} confirmed frauds in a row at this terminal"),
+            "{:.0f} confirmed frauds in a row at this terminal since {since}"),
     Feature("terminal_run_plain", "count", _TERMINAL,
-            "{:.0f} confirmed frauds in a row at this terminal, of customers without unusual "
-            "amounts"),
+            "{:.0f} confirmed frauds in a row at this terminal since {since}, by customers without "
+            "unusual amounts"),
     Feature("terminal_run_age_days", "days", _TERMINAL,
-            "confirmed frauds in a row at this terminal since {:.1f} days"),
+            "only confirmed frauds at this terminal since {since}, for {:.1f} days"),
     Feature("terminal_run_min_ratio", "ratio", _TERMINAL,
-            "confirmed frauds in a row at this terminal, the smallest {:.1f} times the habit"),
+            "confirmed frauds in a row at this terminal, the smallest {:.1f} times the habit of "
+            "its customer"),
     Feature("terminal_days_since_genuine", "days, at most 37", _TERMINAL,
             "no genuine transaction at this terminal for {:.1f} days"),
     Feature("terminal_quiet_days", "days, at most 37", _TERMINAL,

@@ -249,7 +249,10 @@ def _flagged(batch: ScoredBatch[M], rules: ScoringRules) -> list[FlaggedTransact
     chosen = batch.decisions.is_flagged & ~batch.observed.is_duplicate
     rows = np.flatnonzero(chosen)
     reasons = explain(
-        rules.scorer, batch.observed.features[rows], batch.decisions.breaks_balance_rule[rows]
+        rules.scorer,
+        batch.observed.features[rows],
+        batch.decisions.breaks_balance_rule[rows],
+        batch.transactions.event_time_us[rows],
     )
     owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right")
     return [
