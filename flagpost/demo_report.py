@@ -8,7 +8,7 @@ from flagpost.core.decision import RiskLevel
 from flagpost.core.effects import Counts
 from flagpost.training.metrics import Bools
 
-N_SHOWN_OF_A_KIND = 3
+N_SHOWN_OF_A_KIND = 2
 N_REASONS = 2
 COLOURS = {RiskLevel.HIGH: "red", RiskLevel.MEDIUM: "yellow", RiskLevel.LOW: "cyan"}
 COUNT_NAMES = ("read", "clean", "flagged", "duplicate", "dead")

@@ -23,9 +23,7 @@ def skew(online: Mapping[str, Seen], offline: Mapping[str, Seen]) -> list[str]:
     return missing + [line for name in both for line in _different(name, online, offline)]
 
 
-def _different(
-    name: str, online: Mapping[str, Seen], offline: Mapping[str, Seen]
-) -> Iterable[str]:
+def _different(name: str, online: Mapping[str, Seen], offline: Mapping[str, Seen]) -> Iterable[str]:
     here, there = online[name], offline[name]
     for value in sorted(here.keys() | there.keys()):
         if here.get(value) != there.get(value):

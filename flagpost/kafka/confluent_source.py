@@ -9,13 +9,14 @@ from typing import cast
 
 from confluent_kafka import (
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 
 from flagpost.errors import FlagpostError, TopicMissing, Unavailable
@@ -163,12 +164,23 @@ class ConfluentSource:
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """See `Source.bounds`."""
+        # On the admin's connection: on the consumer's own, each question would wait behind a fetch.
+        natives = _native(partitions)
         try:
-            return {
-                partition: self._consumer.get_watermark_offsets(
-                    TopicPartition(*partition), timeout=group.REQUEST_SECONDS
+            firsts, ends = (
+                self._admin.list_offsets(
+                    dict.fromkeys(natives, spec),
+                    isolation_level=IsolationLevel.READ_COMMITTED,
+                    request_timeout=group.REQUEST_SECONDS,
                 )
-                for partition in partitions
+                for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+            )
+            return {
+                Partition(native.topic, native.partition): (
+                    firsts[native].result().offset,
+                    ends[native].result().offset,
+                )
+                for native in natives
             }
         except KafkaException as error:
             raise translated(error.args[0], "asking for offsets") from error

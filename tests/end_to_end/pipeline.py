@@ -106,9 +106,9 @@ class Pipeline:
 
     def seen_of_flagged(self) -> dict[str, Seen]:
         """What is stored of the flagged transactions, the same for everybody."""
-        rows = self._query("SELECT transaction_id, features, fraud_probability"
+        rows = self._query("SELECT transaction_id, features, fraud_probability, true"
                            " FROM scores.fraud_transactions")  # fmt: skip
-        return {transaction_id: seen(*row, is_flagged=True) for transaction_id, *row in rows}
+        return {transaction_id: seen(*row) for transaction_id, *row in rows}
 
     def _query(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(str(self.settings["database_url"])) as connection:

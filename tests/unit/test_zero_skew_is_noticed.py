@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 import pytest
+from tenacity import wait_fixed
 
 from flagpost.core import micro_batch
 from flagpost.core.calendar import DAY_US
@@ -20,7 +21,7 @@ from flagpost.core.decision import decide
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, TERMINAL_RUN
 from flagpost.core.observed import Observed
-from flagpost.core.pipeline import ScoringRules
+from flagpost.core.pipeline import ScoringRules, observe_transactions
 from flagpost.core.scorer import tabulate
 from flagpost.core.segment import LabelEntries
 from flagpost.dead_share import DeadShare
@@ -28,6 +29,7 @@ from flagpost.events import Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from flagpost.label_events import Labels
+from flagpost.settings import KeepScores
 from flagpost.training.offline import decode_log, observe_log
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
@@ -54,6 +56,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagpost.worker.POLL_SECONDS", 0.0)
     monkeypatch.setattr("flagpost.worker.PEER_SECONDS", 0.0)
     monkeypatch.setattr("flagpost.idleness.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("flagpost.worker.wait_exponential_jitter", lambda **_: wait_fixed(0.0))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,9 @@ def partitioned(path: Path) -> Log:
     return log
 
 
-def member(source: MemorySource, database: Database, batch_messages: int) -> Worker:
+def member(
+    source: MemorySource, database: Database, batch_messages: int, keep_scores: KeepScores = "all"
+) -> Worker:
     return Worker(
         source,
         MemoryStore(database, "scorers"),
@@ -104,7 +109,7 @@ def member(source: MemorySource, database: Database, batch_messages: int) -> Wor
         Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: FOREVER_US,
-        keep_scores="all",
+        keep_scores=keep_scores,
     )
 
 
@@ -139,10 +144,8 @@ def test_what_members_score_in_turns_is_what_the_offline_pass_scores(
 
 
 def a_feature_that_differs_in_its_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    observe = micro_batch.observe_transactions
-
-    def observe_otherwise(*arguments: Any) -> Observed:
-        observed = observe(*arguments)
+    def observe_otherwise(*arguments: Any) -> Observed:  # noqa: ANN401  (passed on as they are)
+        observed = observe_transactions(*arguments)
         ratios = observed.features[:, AMOUNT_RATIO]
         ratios[:] = np.nextafter(ratios, np.inf)
         return observed
@@ -206,3 +209,11 @@ def test_a_transaction_that_one_path_leaves_out_is_noticed(offline: dict[str, Se
 
     assert skew(offline, rest) == [f"{name}: scored online only"]
     assert skew(rest, offline) == [f"{name}: scored offline only"]
+
+
+def test_only_flagged_scores_are_kept_unless_all_are_asked_for(log: Path) -> None:
+    database = Database()
+
+    member(MemorySource(partitioned(log)), database, 1_000, "flagged").run(until_caught_up=True)
+
+    assert (len(database.kept), len(database.flagged) > 20) == (0, True)
