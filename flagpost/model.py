@@ -15,16 +15,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from flagpost.core.features import FEATURE_NAMES
-from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import Floats, Scorer
 from flagpost.model_manifest import (
     FORMAT,
     Manifest,
     Training,
     installed_libraries,
-    manifest_path,
-    read_verified,
+    version_of,
+    write_model,
 )
+from flagpost.saved_model import dump_model, load_saved_model
 from flagpost.splines import compile_regression, spline_regression
 
 MODEL_FEATURES = (
@@ -45,7 +45,7 @@ class FraudModel:
     Attributes:
         threshold: a transaction with this fraud probability or more is flagged.
         population_mean_cents: mean amount of the training data, a prior for new customers' habits.
-        version: the first 12 hex digits of the saved file's SHA-256.
+        version: 12 hex digits of a SHA-256 over the file and the numbers that decide beside it.
         pipeline: the fitted scikit-learn pipeline; None before `fit`.
         training: what it was fitted on, when that is known.
         metrics: by name, measured on held-out data.
@@ -97,33 +97,18 @@ class FraudModel:
         fraud_probability = self.scorer.fraud_probabilities(as_matrix(features))
         return np.column_stack([1.0 - fraud_probability, fraud_probability])
 
-    def scoring_rules(self) -> ScoringRules:
-        """Return what the pipeline needs of this model.
-
-        Raises:
-            NotFittedError: there is nothing to score with yet.
-        """
-        return ScoringRules(
-            scorer=self.scorer,
-            threshold=self.threshold,
-            population_mean_cents=self.population_mean_cents,
-            model_version=self.version,
-        )
-
     def save(self, path: Path | str) -> None:
         """Write the joblib file and its manifest; sets `version`.
 
         Raises:
             NotFittedError: there is nothing to save yet.
+            BadConfiguration: the files cannot be written there.
         """
-        path, buffer = Path(path), io.BytesIO()
-        joblib.dump({"pipeline": self.pipeline, "scorer": self.scorer}, buffer, compress=3)
-        digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-        self.version = digest[:12]
+        path, content = Path(path), dump_model(self.scorer, self.pipeline)
         manifest = Manifest(
             format=FORMAT,
-            version=self.version,
-            sha256=digest,
+            version="",
+            sha256=hashlib.sha256(content).hexdigest(),
             libraries=installed_libraries(),
             feature_names=list(self.feature_names),
             matrix_columns=list(FEATURE_NAMES),
@@ -132,9 +117,8 @@ class FraudModel:
             training=self.training,
             metrics=self.metrics,
         )
-        path.write_bytes(buffer.getvalue())
-        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        manifest_path(path).write_bytes(text + b"\n")
+        self.version = version_of(manifest)
+        write_model(path, content, msgspec.structs.replace(manifest, version=self.version))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -143,10 +127,9 @@ class FraudModel:
         Raises:
             ModelRefused: the file is missing, altered, or made by other versions.
         """
-        manifest, content = read_verified(Path(path))
-        parts = joblib.load(io.BytesIO(content))
-        model = cls(manifest.feature_names)
-        model.pipeline, model._scorer = parts["pipeline"], parts["scorer"]
+        saved = load_saved_model(Path(path))
+        manifest, model = saved.manifest, cls(saved.manifest.feature_names)
+        model.pipeline, model._scorer = joblib.load(io.BytesIO(saved.pipeline)), saved.scorer
         model.inverse_regularization = model.pipeline["logistic"].C
         model.threshold = manifest.threshold
         model.population_mean_cents = manifest.population_mean_cents

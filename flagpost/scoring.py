@@ -11,10 +11,10 @@ from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source, require_bootstrap
 from flagpost.kafka.topics import ensure_topics
-from flagpost.model import FraudModel
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
 from flagpost.postgres.store import PostgresStore
+from flagpost.saved_model import load_saved_model
 from flagpost.settings import Settings
 from flagpost.warm_up import load_kernels
 from flagpost.worker import Worker
@@ -28,7 +28,7 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     a message is touched. The dead-letter topic is created if it is missing.
     """
     bootstrap = require_bootstrap(settings)
-    rules = FraudModel.load(settings.model).scoring_rules()
+    rules = load_saved_model(settings.model).scoring_rules()
     decoder = TransactionDecoder(load_mapping(settings.mapping))
     engine = create_engine(settings.database_url.get_secret_value())
     try:

@@ -88,7 +88,7 @@ class Worker:
         """
         patiently = Retrying(
             retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential_jitter(initial=0.2, max=10),
+            wait=wait_exponential_jitter(multiplier=0.2, max=10),
             stop=stop_when_event_set(self._stop),
             sleep=self._keep_membership,
             before_sleep=self._say_away,

@@ -17,7 +17,7 @@ from flagpost.progress import progress_bar
 from flagpost.settings import Settings, load_settings
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
-from flagpost.training.report import numbers_table, terms_table, write_frame
+from flagpost.training.report import check_out, numbers_table, terms_table
 from flagpost.training.train import Plan
 from flagpost.training.train import train as train_model
 
@@ -51,15 +51,12 @@ def train(
 
     Example: python fraud_model.py train year.jsonl --out mine.joblib
     """
-    if not out.parent.is_dir():
-        raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
+    check_out(out, ".joblib")
     decoded = _decode(log, load_settings())
     model = train_model(decoded, Plan(warm_up_days, test_days, flags_per_thousand), log.name)
     model.save(out)
     console.print(
-        numbers_table(
-            f"model {model.version} in {out}", {"threshold": model.threshold, **model.metrics}
-        )
+        numbers_table(f"model {model.version}", {"threshold": model.threshold, **model.metrics})
     )
 
 
@@ -76,6 +73,8 @@ def evaluate(
 
     Example: python fraud_model.py evaluate logFraud.json --out scores.parquet
     """
+    if out:
+        check_out(out, ".parquet")
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)
     decoded = _decode(log, settings)
@@ -103,7 +102,7 @@ def evaluate(
         frame = rows.frame()
         frame["fraud_probability"] = decisions.fraud_probability
         frame["is_flagged"] = decisions.is_flagged
-        write_frame(frame, out)
+        frame.to_parquet(out, index=False)
 
 
 @app.command()
@@ -117,10 +116,11 @@ def features(
 
     Example: python fraud_model.py features logFraud.json --out features.parquet
     """
+    check_out(out, ".parquet")
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)
     rows = observe_log(_decode(log, settings), model.population_mean_cents)
-    write_frame(rows.frame(), out)
+    rows.frame().to_parquet(out, index=False)
 
 
 @app.command("explain")
@@ -132,7 +132,7 @@ def explain_one(
 ) -> None:
     """Show what each feature adds to a transaction's log-odds of fraud.
 
-    Example: python fraud_model.py explain TX0000553
+    Example: python fraud_model.py explain TX0002426
     """
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)

