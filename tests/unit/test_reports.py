@@ -15,12 +15,13 @@ def test_ids_that_look_like_markup_are_shown_as_they_are() -> None:
         "amount": 1, "fraud_probability": 0.5, "risk_level": "HIGH",
         "reasons": [{"code": "UNUSUAL_AMOUNT", "text": "amount is 1.00"}],
     }])  # fmt: skip
-    out = Console(file=io.StringIO(), width=120)
+    written = io.StringIO()
+    out = Console(file=written, width=120)
 
     out.print(flagged_table(found, np.array([True])))
     out.print(numbers_table("[/x].json", {"transactions": 1}))
 
-    text = out.file.getvalue()
+    text = written.getvalue()
     assert "[/x]0" in text
     assert "[bold]u" in text
     assert "[/x].json" in text
