@@ -2,6 +2,7 @@
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from flagpost.core.decision import RiskLevel
@@ -34,7 +35,7 @@ def flagged_table(found: pd.DataFrame, frauds: Bools) -> Table:
     table.add_column("reasons", overflow="fold")
     for row in shown.to_dict("records"):
         table.add_row(
-            row["transaction_id"], row["user_id"], f"{row['amount']:,.2f}",
+            escape(row["transaction_id"]), escape(row["user_id"]), f"{row['amount']:,.2f}",
             f"{row['fraud_probability']:.1%}",
             f"[{COLOURS[row['risk_level']]}]{row['risk_level']}",
             "fraud" if row["is_fraud"] else "genuine",

@@ -21,7 +21,8 @@ from flagpost.model_manifest import (
     Manifest,
     Training,
     installed_libraries,
-    manifest_path,
+    version_of,
+    write_model,
 )
 from flagpost.saved_model import dump_model, load_saved_model
 from flagpost.splines import compile_regression, spline_regression
@@ -46,7 +47,7 @@ class FraudModel:
     Attributes:
         threshold: a transaction with this fraud probability or more is flagged.
         population_mean_cents: mean amount of the training data, a prior for new customers' habits.
-        version: the first 12 hex digits of the saved file's SHA-256.
+        version: 12 hex digits of a SHA-256 over the file and the numbers that decide beside it.
         pipeline: the fitted scikit-learn pipeline; None before `fit`.
         training: what it was fitted on, when that is known.
         metrics: by name, measured on held-out data.
@@ -105,14 +106,13 @@ class FraudModel:
 
         Raises:
             NotFittedError: there is nothing to save yet.
+            BadConfiguration: the files cannot be written there.
         """
         path, content = Path(path), dump_model(self.scorer, self.pipeline)
-        digest = hashlib.sha256(content).hexdigest()
-        self.version = digest[:12]
         manifest = Manifest(
             format=FORMAT,
-            version=self.version,
-            sha256=digest,
+            version="",
+            sha256=hashlib.sha256(content).hexdigest(),
             libraries=installed_libraries(),
             feature_names=list(self.feature_names),
             matrix_columns=list(FEATURE_NAMES),
@@ -122,9 +122,8 @@ class FraudModel:
             metrics=self.metrics,
             calibration=self.calibration,
         )
-        path.write_bytes(content)
-        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        manifest_path(path).write_bytes(text + b"\n")
+        self.version = version_of(manifest)
+        write_model(path, content, msgspec.structs.replace(manifest, version=self.version))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

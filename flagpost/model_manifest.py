@@ -1,13 +1,14 @@
 """The manifest beside a model file: what it is, and what it takes to load it safely."""
 
 import hashlib
+import math
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from flagpost.core.features import FEATURE_NAMES
-from flagpost.errors import ModelRefused
+from flagpost.errors import BadConfiguration, ModelRefused
 
 FORMAT = 2
 LIBRARIES = ("scikit-learn", "numpy", "joblib")
@@ -44,6 +45,32 @@ def manifest_path(model_path: Path) -> Path:
     return model_path.with_suffix(".manifest.json")
 
 
+def version_of(manifest: Manifest) -> str:
+    """Return 12 hex digits that change with anything that changes a decision."""
+    decides = (
+        manifest.sha256,
+        manifest.feature_names,
+        manifest.matrix_columns,
+        manifest.population_mean_cents,
+        manifest.threshold,
+    )
+    return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()[:12]
+
+
+def write_model(path: Path, content: bytes, manifest: Manifest) -> None:
+    """Write a model file and its manifest.
+
+    Raises:
+        BadConfiguration: they cannot be written there.
+    """
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    try:
+        path.write_bytes(content)
+        manifest_path(path).write_bytes(text + b"\n")
+    except OSError as error:
+        raise BadConfiguration(f"cannot write {error.filename}: {error.strerror}") from error
+
+
 def installed_libraries() -> dict[str, str]:
     """Return the versions that decide whether a pickled pipeline can be read back."""
     return {name: version(name) for name in LIBRARIES}
@@ -61,9 +88,12 @@ def read_verified(model_path: Path) -> tuple[Manifest, bytes]:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         content = model_path.read_bytes()
     except OSError as error:
-        msg = f"cannot read model {model_path}: {error.filename}: {error.strerror}"
+        msg = (
+            f"cannot read model {model_path}: {error.filename}: {error.strerror}; a model is two "
+            f"files, {model_path.name} and {path.name}"
+        )
         raise ModelRefused(msg) from error
-    except msgspec.DecodeError as error:
+    except msgspec.DecodeError as error:  # a field of another type, too
         msg = f"{path} is not a model manifest: {error}"
         raise ModelRefused(msg) from error
     _check(manifest, content, model_path)
@@ -80,7 +110,13 @@ def _check(manifest: Manifest, content: bytes, model_path: Path) -> None:
     if manifest.matrix_columns != list(FEATURE_NAMES):
         msg = f"{model_path} was trained on other features than this program computes: retrain it"
         raise ModelRefused(msg)
-    theirs, ours = manifest.libraries["scikit-learn"], version("scikit-learn")
+    if manifest.version != version_of(manifest):
+        msg = f"{model_path}: its manifest was altered: version {manifest.version} does not fit it"
+        raise ModelRefused(msg)
+    if not 0 <= manifest.threshold <= 1 or not 0 <= manifest.population_mean_cents < math.inf:
+        msg = f"{model_path}: the threshold or the mean amount in its manifest is out of range"
+        raise ModelRefused(msg)
+    theirs, ours = manifest.libraries.get("scikit-learn", "unknown"), version("scikit-learn")
     if theirs.split(".")[:2] != ours.split(".")[:2]:
         msg = (
             f"{model_path} was made with scikit-learn {theirs}, here is {ours}: "

@@ -1,5 +1,6 @@
 """What a replay shows at its end: what the broker acknowledged."""
 
+from rich.markup import escape
 from rich.table import Table
 
 from flagpost.kafka.publisher import Receipt
@@ -12,7 +13,7 @@ def summary(outcome: Outcome, topic: str, labels_topic: str) -> Table:
     for name in ("topic", "sent", "acknowledged", "failed", "seconds", "events/s"):
         table.add_column(name, justify="left" if name == "topic" else "right")
     for name in (topic, labels_topic):
-        table.add_row(name, *_counts(outcome.receipt, name, outcome.seconds))
+        table.add_row(escape(name), *_counts(outcome.receipt, name, outcome.seconds))
     return table
 
 

@@ -7,11 +7,13 @@ closed starts a second sooner and takes 120 MB less.
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import joblib
 
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import Scorer
+from flagpost.errors import ModelRefused
 from flagpost.model_manifest import Manifest, read_verified
 
 
@@ -40,8 +42,11 @@ def load_saved_model(path: Path) -> SavedModel:
         ModelRefused: the file is missing, altered, or made by other versions.
     """
     manifest, content = read_verified(path)
-    parts = joblib.load(io.BytesIO(content))
-    return SavedModel(manifest, parts["scorer"], parts["pipeline"])
+    try:
+        parts = joblib.load(io.BytesIO(content))
+        return SavedModel(manifest, parts["scorer"], parts["pipeline"])
+    except (KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+        raise ModelRefused(f"{path} is not a model file: {error!r}") from error
 
 
 def dump_model(scorer: Scorer, pipeline: object) -> bytes:

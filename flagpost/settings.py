@@ -33,13 +33,13 @@ class Settings(BaseSettings):
     labels_topic: str = "labels"
     dead_letter_topic: str = ""
     topic_partitions: int = Field(default=4, ge=1, le=10_000)
-    group: str = "flagpost"
+    group: str = Field(default="flagpost", min_length=1)
     model: Path = PRETRAINED_MODEL
     kafka_client: KafkaClient = "kafka-python"
     mapping: Path | None = None
     batch_messages: int = Field(default=20_000, ge=1, le=1_000_000)
     max_dead_share: float = Field(default=0.05, ge=0, le=1)
-    max_future_days: float = Field(default=1.0, ge=0)
+    max_future_days: float = Field(default=1.0, ge=0, le=36_500)
     keep_scores: KeepScores = "flagged"
 
     @model_validator(mode="before")
@@ -64,6 +64,8 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  (each setting 
     """
     try:
         return Settings(**overrides)
+    except OSError as error:
+        raise BadConfiguration(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         problems = "; ".join(
             f"FLAGPOST_{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"

@@ -8,6 +8,8 @@ Delivery, in this order for every micro-batch:
    moves only if it is where this member left it, at this member's epoch.
 3. The offsets are committed to Kafka. They only advise lag tools; nothing is read back from them.
 
+The next messages are polled while the database works; none of them is looked at before its answer.
+
 A crash between any two steps repeats work but no effect: whoever takes the partition next starts
 at the position in the database, with the state that the journal of that position gives.
 
@@ -17,8 +19,10 @@ dropped, and the partition is taken over again: a new epoch, its position, its j
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from threading import Event
+from typing import NamedTuple
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
@@ -41,7 +45,7 @@ from flagpost.dead_share import DeadShare
 from flagpost.errors import Fenced, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
-from flagpost.kafka.source import Chunk, Source
+from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.label_events import Labels
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
@@ -57,8 +61,20 @@ PEER_SECONDS = 0.01
 log = structlog.get_logger()
 
 
+class UnderWay(NamedTuple):
+    """A commit that is being made: its effects, and when their batch began and was scored."""
+
+    effects: Effects
+    started: float
+    scored: float
+    done: Future[float]
+
+
 class Worker:
-    """One member of the scoring group, single-threaded.
+    """One member of the scoring group.
+
+    A second thread does nothing but commit, while the next messages are read. Nothing of them is
+    looked at before the outcome is known.
 
     When `stop` is set, the batch under way is finished and `run` returns.
     `latest_event_time_us` looks at the clock: event times after it, in microseconds since 1970, are
@@ -92,6 +108,8 @@ class Worker:
         peers = Peers(source, store, self._state)
         self._order = EventOrder(source, peers)
         self._held = Ownership(source, store, self._state, self._order, peers)
+        self._committer = ThreadPoolExecutor(1, "commit")
+        self._under_way: UnderWay | None = None
         self._away = False
         self._stop = stop
         self._idle = False
@@ -118,15 +136,18 @@ class Worker:
                 patiently(self._step)
                 if until_caught_up and self._idle and patiently(self._is_caught_up):
                     return
+            self._settle()
         except Unavailable:
             if not self._stop.is_set():
                 raise
 
     def _step(self) -> None:
+        poll = self._source.poll(self._batch_messages, self._patience_seconds())
+        self._settle()
+        if self._stop.is_set():
+            return  # what was read meanwhile is read again, by whoever goes on
+        self._take_in(poll)
         ready = self._order.release(self._held.positions)
-        if not ready:
-            self._read()
-            ready = self._order.release(self._held.positions)
         if ready:
             self._process(ready)
         self._idle = not ready and not self._held.wanted and self._order.is_empty
@@ -134,10 +155,13 @@ class Worker:
             self._pass_markers()
         self._say_back()
 
-    def _read(self) -> None:
-        """Read what has come, and follow a rebalance; waits a little if nothing has."""
-        patience_seconds = POLL_SECONDS if self._order.is_empty else PEER_SECONDS
-        poll = self._source.poll(self._batch_messages, patience_seconds)
+    def _patience_seconds(self) -> float:
+        if self._order.is_empty:
+            return POLL_SECONDS
+        return 0 if self._under_way else PEER_SECONDS
+
+    def _take_in(self, poll: Poll) -> None:
+        """Follow a rebalance, then decode what was read and put it in its place."""
         self._held.let_go(poll.lost)
         self._held.want(poll.assigned)
         chunks = [chunk for chunk in poll.chunks if chunk.partition in self._held.positions]
@@ -155,20 +179,8 @@ class Worker:
         effects = effects_of(pieces, batch, self._held.positions, known, self._rules)
         if self._keep_scores == "all" and batch is not None:
             effects.kept.extend(scores_to_keep(batch, self._rules))
-        scored = time.perf_counter()
         self._bury(pieces)
-        if not self._commit(effects):
-            return
-        committed = time.perf_counter()
-        self._dead_share.count(effects.counts.n_dead, effects.counts.n_in)
-        self.tally.add(effects.counts, started, committed)
-        log.info(
-            "batch",
-            **asdict(effects.counts),
-            partitions=len(pieces),
-            score_ms=round(1e3 * (scored - started), 2),
-            commit_ms=round(1e3 * (committed - scored), 2),
-        )
+        self._begin_commit(effects, started)
 
     def _known_labels(self, pieces: list[Piece[Chunk]]) -> set[LabelIdentity]:
         labels = [piece.rows for piece in pieces if isinstance(piece.rows, Labels)]
@@ -185,17 +197,49 @@ class Worker:
         if bad:
             self._dead_letters.flush()
 
-    def _commit(self, effects: Effects) -> bool:
-        """Commit to the database, then advise Kafka; say whether it was ours to do."""
-        try:
+    def _begin_commit(self, effects: Effects, started: float) -> None:
+        """Commit to the database while the next messages are being read; see `_settle`."""
+        scored = time.perf_counter()
+
+        def commit() -> float:
             self._store.commit(effects)
+            return time.perf_counter()
+
+        self._under_way = UnderWay(effects, started, scored, self._committer.submit(commit))
+
+    def _settle(self) -> None:
+        """Wait for the commit under way, if there is one, and note it; then advise Kafka.
+
+        Raises:
+            Unavailable: nobody knows whether it has happened.
+        """
+        commit, self._under_way = self._under_way, None
+        if commit is None:
+            return
+        effects = commit.effects
+        try:
+            committed = commit.done.result()
         except Fenced as fenced:
             log.warning("fenced, letting go", reason=str(fenced))
             self._held.want(step.partition for step in effects.advances)
-            return False
+            return
         self._held.advance(effects.advances)
         self._source.commit({step.partition: step.next_offset for step in effects.advances})
-        return True
+        self._note(commit, committed)
+
+    def _note(self, commit: UnderWay, committed: float) -> None:
+        counts = commit.effects.counts
+        if not counts.n_in:
+            return
+        self._dead_share.count(counts.n_dead, counts.n_in)
+        self.tally.add(counts, commit.started, committed)
+        log.info(
+            "batch",
+            **asdict(counts),
+            partitions=len(commit.effects.advances),
+            score_ms=round(1e3 * (commit.scored - commit.started), 2),
+            commit_ms=round(1e3 * (committed - commit.scored), 2),
+        )
 
     def _pass_markers(self) -> None:
         """Move positions over offsets that hold no message, so that the lag comes down to 0."""
@@ -205,7 +249,8 @@ class Worker:
             if (ahead := self._source.position(p)) is not None and ahead > at.next_offset
         ]
         if advances:
-            self._commit(Effects(advances))
+            self._begin_commit(Effects(advances), time.perf_counter())
+            self._settle()
 
     def _is_caught_up(self) -> bool:
         bounds = self._source.bounds(self._source.partitions())

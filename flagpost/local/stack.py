@@ -102,7 +102,10 @@ def _need_packages() -> None:
 
 
 def _make_ours(home: Path) -> Path:
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadConfiguration(f"cannot make {home}: {error.strerror}") from error
     if home.stat().st_uid != os.geteuid():
         msg = f"{home} belongs to another user: stop and remove the stack as that user"
         raise BadConfiguration(msg)

@@ -9,14 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from typer import Argument, Option
 
-from flagpost.errors import BadConfiguration
 from flagpost.progress import progress_bar
 from flagpost.training.benchmark import Outcome, run_split
 from flagpost.training.handbook import HandbookTransactions, observe_handbook, read_handbook
 from flagpost.training.kinds import FeatureSet, Kind
 from flagpost.training.metrics import Bools
 from flagpost.training.protocol import Population, Split, check_days
-from flagpost.training.report import write_frame
+from flagpost.training.report import check_out
 
 
 def handbook(
@@ -36,8 +35,8 @@ def handbook(
 
     Example: flagpost handbook transactions.parquet --features book --train-days 7
     """
-    if out and (out.suffix != ".parquet" or not out.parent.is_dir()):
-        raise BadConfiguration(f"--out must be a .parquet file in a directory, not {str(out)!r}")
+    if out:
+        check_out(out, ".parquet")
     split, rows = Split(start_day, train_days), read_handbook(transactions)
     population = Population(rows.day, rows.customer_id, rows.is_fraud)
     check_days(population, split)
@@ -47,7 +46,7 @@ def handbook(
     feature_seconds = time.perf_counter() - began
     outcome = run_split(matrix, population, split, features, model)
     if out:
-        write_frame(_scores(rows, outcome), out)
+        _scores(rows, outcome).to_parquet(out, index=False)
     table = _table(population, split, outcome, feature_seconds)
     table.columns[0].header = f"{model}, {features} features"
     Console().print(table)

@@ -20,7 +20,7 @@ from flagpost.training.compare_command import compare
 from flagpost.training.labels import find_frauds
 from flagpost.training.metrics import flagging_metrics, ranking_metrics
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
-from flagpost.training.report import calibration_table, numbers_table, terms_table, write_frame
+from flagpost.training.report import calibration_table, check_out, numbers_table, terms_table
 from flagpost.training.train import Budget, Plan
 from flagpost.training.train import train as train_model
 
@@ -66,8 +66,7 @@ def train(
 
     Example: python fraud_model.py train year.jsonl --out mine.joblib --alerts-per-day 50
     """
-    if not out.parent.is_dir():
-        raise BadConfiguration(f"--out: the directory {str(out.parent)!r} does not exist")
+    check_out(out, ".joblib")
     plan = Plan(
         warm_up_days,
         test_days=test_days,
@@ -103,6 +102,8 @@ def evaluate(
 
     Example: python fraud_model.py evaluate logFraud.json --out scores.parquet
     """
+    if out:
+        check_out(out, ".parquet")
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)
     decoded = _decode(log, settings)
@@ -130,7 +131,7 @@ def evaluate(
         frame = rows.frame()
         frame["fraud_probability"] = decisions.fraud_probability
         frame["is_flagged"] = decisions.is_flagged
-        write_frame(frame, out)
+        frame.to_parquet(out, index=False)
 
 
 @app.command()
@@ -144,10 +145,11 @@ def features(
 
     Example: python fraud_model.py features logFraud.json --out features.parquet
     """
+    check_out(out, ".parquet")
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)
     rows = observe_log(_decode(log, settings), model.population_mean_cents)
-    write_frame(rows.frame(), out)
+    rows.frame().to_parquet(out, index=False)
 
 
 @app.command("explain")
@@ -159,7 +161,7 @@ def explain_one(
 ) -> None:
     """Show what each feature adds to a transaction's log-odds of fraud.
 
-    Example: python fraud_model.py explain TX0000553
+    Example: python fraud_model.py explain TX0002426
     """
     settings = load_settings()
     model = FraudModel.load(model_path or settings.model)

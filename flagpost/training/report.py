@@ -1,8 +1,9 @@
 """What the model commands print."""
 
+import os
 from pathlib import Path
 
-import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from flagpost.core.features import FEATURES
@@ -16,7 +17,7 @@ BAR_LOG_ODDS = 0.25
 
 def numbers_table(title: str, numbers: dict[str, float]) -> Table:
     """Return a table of names and numbers: counts whole, the rest to four digits."""
-    table = Table("", "", title=title, show_header=False, title_justify="left")
+    table = Table("", "", title=escape(title), show_header=False, title_justify="left")
     for name, number in numbers.items():
         table.add_row(name, f"{number:,}" if isinstance(number, int) else f"{number:.4f}")
     return table
@@ -45,7 +46,7 @@ def terms_table(model: FraudModel, title: str, row: Floats) -> Table:
         row: features of the transaction, shape (1, len(FEATURES)).
     """
     scorer, terms = model.scorer, model.scorer.terms(row)[0]
-    table = Table("feature", "value", "log-odds", "", title=title, title_justify="left")
+    table = Table("feature", "value", "log-odds", "", title=escape(title), title_justify="left")
     for term in (-abs(terms)).argsort(kind="stable"):
         column = int(scorer.columns[term])
         table.add_row(
@@ -67,13 +68,12 @@ def _bar(log_odds: float) -> str:
     return f"[{colour}]{'█' * length}[/{colour}]"
 
 
-def write_frame(frame: pd.DataFrame, out: Path) -> None:
-    """Write a table as Parquet.
+def check_out(out: Path, suffix: str) -> None:
+    """Refuse a file that could not be written in the end, before the work begins.
 
     Raises:
-        BadConfiguration: the name does not end in .parquet, or its directory does not exist.
+        BadConfiguration: another ending, a directory, or a directory that one cannot write to.
     """
-    if out.suffix != ".parquet" or not out.parent.is_dir():
-        msg = f"--out must be a .parquet file in a directory that exists, not {str(out)!r}"
+    if out.suffix != suffix or out.is_dir() or not os.access(out.parent, os.W_OK):
+        msg = f"--out must be a {suffix} file in a directory that you can write to, not {out}"
         raise BadConfiguration(msg)
-    frame.to_parquet(out, index=False)

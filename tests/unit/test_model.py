@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from flagpost.core.features import FEATURE_NAMES
-from flagpost.errors import ModelRefused
+from flagpost.errors import BadConfiguration, ModelRefused
 from fraud_model import FraudModel
 
 Floats = NDArray[np.float64]
@@ -124,6 +124,10 @@ def test_an_altered_file_is_refused_before_it_is_unpickled(
         ({"format": 99}, "format 99"),
         ({"matrix_columns": ["amount"]}, "retrain"),
         ({"threshold": "high"}, "not a model manifest"),
+        ({"threshold": 0.9}, "altered"),
+        ({"population_mean_cents": 1.0}, "altered"),
+        ({"feature_names": ["amount"]}, "altered"),
+        ({"libraries": {}}, "scikit-learn unknown"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(
@@ -134,6 +138,30 @@ def test_a_manifest_that_does_not_fit_is_refused(
     change_manifest(path, **changes)
     with pytest.raises(ModelRefused, match=words):
         FraudModel.load(path)
+
+
+def test_a_model_with_another_threshold_or_mean_has_another_version(
+    fitted: FraudModel, tmp_path: Path
+) -> None:
+    versions = set()
+    for fitted.threshold, fitted.population_mean_cents in ((0.2, 1.0), (0.3, 1.0), (0.2, 2.0)):
+        fitted.save(tmp_path / "m.joblib")
+        versions.add(fitted.version)
+    assert len(versions) == 3
+
+
+def test_an_impossible_threshold_is_refused(fitted: FraudModel, tmp_path: Path) -> None:
+    fitted.threshold = -5.0
+    fitted.save(tmp_path / "m.joblib")
+    with pytest.raises(ModelRefused, match="out of range"):
+        FraudModel.load(tmp_path / "m.joblib")
+
+
+def test_a_model_that_cannot_be_written_is_a_bad_setting(
+    fitted: FraudModel, tmp_path: Path
+) -> None:
+    with pytest.raises(BadConfiguration, match="cannot write"):
+        fitted.save(tmp_path / "nowhere" / "m.joblib")
 
 
 def test_a_missing_model_is_refused_with_its_path(tmp_path: Path) -> None:
