@@ -172,5 +172,15 @@ def evaluated(log: Path, directory: Path) -> pd.DataFrame:
 
 def transactions_of(log: Path, count: int | None = None) -> list[bytes]:
     """Return the first transactions of a log, without the labels between them."""
+    return [line for line in log.read_bytes().splitlines() if not _is_label(line)][:count]
+
+
+def beginning_of(log: Path, n_transactions: int) -> list[bytes]:
+    """Return the first lines of a log, up to a number of transactions, with their labels."""
     lines = log.read_bytes().splitlines()
-    return [line for line in lines if b'"type":"label"' not in line][:count]
+    ends = [number for number, line in enumerate(lines, 1) if not _is_label(line)]
+    return lines[: ends[n_transactions - 1]]
+
+
+def _is_label(line: bytes) -> bool:
+    return b'"type":"label"' in line

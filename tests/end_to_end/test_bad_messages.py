@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from flagpost.core.effects import Counts
 from flagpost.errors import TooManyDeadLetters
-from tests.end_to_end.pipeline import LOG, Pipeline, Scores, transactions_of
+from tests.end_to_end.pipeline import LOG, Pipeline, Scores, beginning_of, transactions_of
 
 N_GOOD = N_BAD = 10_000
 
@@ -48,9 +48,9 @@ def filled(
     new_pipeline: Callable[..., Pipeline], tmp_path_factory: pytest.TempPathFactory
 ) -> Pipeline:
     """A pipeline whose topic holds good and bad messages in no order at all."""
-    good = transactions_of(LOG, N_GOOD)
+    good = beginning_of(LOG, N_GOOD)
     chooser = random.Random(1)
-    is_good = [True] * N_GOOD + [False] * N_BAD
+    is_good = [True] * len(good) + [False] * N_BAD
     chooser.shuffle(is_good)
     of_kind = {True: iter(good), False: iter(bad_messages())}
     log = tmp_path_factory.mktemp("logs") / "half-broken.json"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from tests.end_to_end.pipeline import LOG, Pipeline, Scores, transactions_of
+from tests.end_to_end.pipeline import LOG, Pipeline, Scores
 
 MAPPING = """
 [fields]
@@ -19,8 +19,13 @@ account_balance = "saldo"
 
 
 def in_their_shape(line: bytes) -> bytes:
-    """Rename the fields, write the time in milliseconds and add what nobody asked for."""
+    """Rename the fields, write the time in milliseconds and add what nobody asked for.
+
+    Labels keep their shape: they are a topic of their own.
+    """
     ours = json.loads(line)
+    if ours.get("type") == "label":
+        return line
     theirs = {
         "schema": {"name": "payment", "version": 3},
         "logTimestamp": int(datetime.fromisoformat(ours["timestamp"]).timestamp()) * 1_000,
@@ -39,7 +44,7 @@ def test_renamed_fields_and_milliseconds_give_the_same_scores(
     new_pipeline: Callable[..., Pipeline], tmp_path: Path, offline: Scores
 ) -> None:
     log, mapping = tmp_path / "theirs.jsonl", tmp_path / "mapping.toml"
-    log.write_bytes(b"\n".join(map(in_their_shape, transactions_of(LOG))))
+    log.write_bytes(b"\n".join(map(in_their_shape, LOG.read_bytes().splitlines())))
     mapping.write_text(MAPPING)
     pipeline = new_pipeline(mapping=mapping)
 

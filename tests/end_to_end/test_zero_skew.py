@@ -4,11 +4,11 @@ A log with everything that goes wrong goes through the pipeline in different way
 time. `tests/unit/test_zero_skew_is_noticed.py` shows that the comparison notices a skew.
 """
 
-import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random, SystemRandom
 
 import pytest
 
@@ -20,7 +20,7 @@ from tests.skew import Seen, seen, skew
 AT_ONCE = 3
 RATE = 5_000
 """Messages a second, so that there is a middle in which something can happen."""
-SEED = random.SystemRandom().randrange(2**32)
+SEED = SystemRandom().randrange(2**32)
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class Log:
     offline: dict[str, Seen]
 
 
-def one_member_reads_what_is_there(pipeline: Pipeline, log: Log) -> None:
+def one_member_reads_what_is_there(pipeline: Pipeline, log: Log, chance: Random) -> None:
     pipeline.produce(log.path)
-    pipeline.score_all(batch_messages=some_limit())
+    pipeline.score_all(batch_messages=some_limit(chance))
 
 
-def two_members_at_full_speed(pipeline: Pipeline, log: Log) -> None:
-    members = two_members_wait(pipeline, log)
+def two_members_at_full_speed(pipeline: Pipeline, log: Log, chance: Random) -> None:
+    members = two_members_wait(pipeline, log, chance)
     pipeline.produce(log.path, "--from-line", 2)
     pipeline.wait_until_read(log.n_transactions)
     leave(*members)
 
 
-def one_joins_and_another_leaves(pipeline: Pipeline, log: Log) -> None:
-    first, second = two_members_wait(pipeline, log)
+def one_joins_and_another_leaves(pipeline: Pipeline, log: Log, chance: Random) -> None:
+    first, second = two_members_wait(pipeline, log, chance)
     replay = pipeline.start("producer.py", log.path, "--from-line", 2, "--rate", RATE)
     pipeline.wait_until_read(log.n_transactions // 5)
-    third = pipeline.start_member(batch_messages=some_limit())
+    third = pipeline.start_member(batch_messages=some_limit(chance))
     pipeline.wait_until_read(log.n_transactions // 2)
     leave(first)
     assert replay.wait() == 0
@@ -57,10 +57,10 @@ def one_joins_and_another_leaves(pipeline: Pipeline, log: Log) -> None:
     leave(second, third)
 
 
-def one_of_two_is_killed(pipeline: Pipeline, log: Log) -> None:
-    victim, other = two_members_wait(pipeline, log)
+def one_of_two_is_killed(pipeline: Pipeline, log: Log, chance: Random) -> None:
+    victim, other = two_members_wait(pipeline, log, chance)
     replay = pipeline.start("producer.py", log.path, "--from-line", 2, "--rate", RATE)
-    pipeline.wait_until_read(random.Random(SEED).randrange(1_000, log.n_transactions // 2))
+    pipeline.wait_until_read(chance.randrange(1_000, log.n_transactions // 2))
     victim.kill()
     assert victim.says("n_clean")
     assert pipeline.counts().n_in < log.n_transactions
@@ -69,11 +69,11 @@ def one_of_two_is_killed(pipeline: Pipeline, log: Log) -> None:
     leave(other)
 
 
-def two_members_wait(pipeline: Pipeline, log: Log) -> tuple[Script, Script]:
+def two_members_wait(pipeline: Pipeline, log: Log, chance: Random) -> tuple[Script, Script]:
     """Start two members and wait until they have shared the partitions."""
     pipeline.produce(log.path, "--limit", 1)
-    first = pipeline.start_member(batch_messages=some_limit())
-    second = pipeline.start_member(batch_messages=some_limit())
+    first = pipeline.start_member(batch_messages=some_limit(chance))
+    second = pipeline.start_member(batch_messages=some_limit(chance))
     for member in (first, second):
         pipeline.wait_until(lambda member=member: member.says("taken over"))  # type: ignore[misc]
     return first, second
@@ -85,11 +85,11 @@ def leave(*members: Script) -> None:
         assert not member.output.read_text().startswith("read 0 ")
 
 
-def some_limit() -> int:
-    return random.randrange(20, 3_000)
+def some_limit(chance: Random) -> int:
+    return chance.randrange(20, 3_000)
 
 
-Way = Callable[[Pipeline, Log], None]
+Way = Callable[[Pipeline, Log, Random], None]
 WAYS: dict[str, tuple[Way, dict[str, object]]] = {
     "killed, 4 partitions": (one_of_two_is_killed, {"topic_partitions": 4}),
     "joins and leaves, 8 partitions": (one_joins_and_another_leaves, {"topic_partitions": 8}),
@@ -131,7 +131,10 @@ def pipelines(new_pipeline: Callable[..., Pipeline]) -> dict[str, Pipeline]:
 @pytest.fixture(scope="module")
 def taken(pipelines: dict[str, Pipeline], log: Log) -> Iterator[dict[str, "Future[None]"]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(way, pipelines[name], log) for name, (way, _) in WAYS.items()}
+        yield {
+            name: pool.submit(way, pipelines[name], log, Random(f"{SEED} {name}"))
+            for name, (way, _) in WAYS.items()
+        }
 
 
 @pytest.mark.parametrize("name", WAYS)
