@@ -14,7 +14,7 @@ import structlog
 
 from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
-from flagpost import scoring, worker
+from flagpost import processing, scoring, worker
 from flagpost.core import micro_batch
 from flagpost.core.decoding import MessageDecoder
 from flagpost.event_order import EventOrder
@@ -28,7 +28,7 @@ _STEPS: dict[str, tuple[object, str]] = {
     "order: hold back what is ahead": (EventOrder, "release"),
     "state: windows, terminals and duplicates": (micro_batch, "observe_transactions"),
     "score and decide": (micro_batch, "decide_transactions"),
-    "effects: journal segments, reasons": (worker, "effects_of"),
+    "effects: journal segments, reasons": (processing, "effects_of"),
     "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
     BATCH: (worker.Worker, "_step"),
 }

@@ -1,13 +1,12 @@
 """What a member holds: for each partition its position, its epoch and the state behind it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import structlog
 
 from flagpost.core.calendar import DAY_US
 from flagpost.core.effects import Advance, Position
 from flagpost.core.features import RETENTION_US
-from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
 from flagpost.core.store import Store
 from flagpost.errors import OffsetLost
@@ -88,13 +87,6 @@ class Ownership:
     def reached_us(self, partition: Partition) -> int | None:
         """Return the event time up to which one of our partitions was read."""
         return self._order.reached_us(partition, self.positions[partition])
-
-    def recall(self, partition: Partition, first_us: int, last_us: int) -> Iterator[Entries]:
-        """Read what a partition has accepted between two event times, both included. Blocks."""
-        for segment in self._store.recall_segments(partition, first_us, last_us):
-            entries = unpack(segment.columns)
-            if isinstance(entries, Entries):
-                yield entries
 
     def advance(self, advances: Iterable[Advance]) -> None:
         """Note what was committed; once per event day, drop what no window reaches any more."""

@@ -7,22 +7,26 @@ from flagpost.core.effects import Counts
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and the time between the first batch and the last commit, by a clock in seconds."""
+    """Counts, and the time from the first messages to the last commit, by a clock in seconds."""
 
     counts: Counts = field(default_factory=Counts)
     began: float | None = None
     ended: float = 0.0
 
-    def add(self, counts: Counts, began: float, ended: float) -> None:
+    def begin(self, now: float) -> None:
+        """Note that messages have come; only the first time counts."""
+        if self.began is None:
+            self.began = now
+
+    def add(self, counts: Counts, ended: float) -> None:
         """Count a committed batch."""
         self.counts = self.counts + counts
-        self.began = began if self.began is None else self.began
         self.ended = ended
 
     @property
     def seconds(self) -> float:
-        """Time from the beginning of the first batch to the end of the last one."""
-        return 0.0 if self.began is None else self.ended - self.began
+        """Time from the first messages to the last commit."""
+        return 0.0 if self.began is None else max(self.ended - self.began, 0.0)
 
     def __str__(self) -> str:
         """Say it in a line."""

@@ -8,7 +8,8 @@ Delivery, in this order for every micro-batch:
    moves only if it is where this member left it, at this member's epoch.
 3. The offsets are committed to Kafka. They only advise lag tools; nothing is read back from them.
 
-The next messages are polled while the database works; none of them is looked at before its answer.
+While a batch is scored and committed, the next messages are read and decoded. They touch nothing
+before the outcome is known.
 
 A crash between any two steps repeats work but no effect: whoever takes the partition next starts
 at the position in the database, with the state that the journal of that position gives.
@@ -18,7 +19,7 @@ dropped, and the partition is taken over again: a new epoch, its position, its j
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from threading import Event
@@ -30,25 +31,19 @@ from tenacity.wait import wait_exponential_jitter
 
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Advance, Counts, Effects
-from flagpost.core.micro_batch import (
-    effects_of,
-    label_identities,
-    learn_labels,
-    score_transactions,
-    scores_to_keep,
-)
 from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.state import State
-from flagpost.core.store import LabelIdentity, Store
+from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
 from flagpost.errors import Fenced, Unavailable
 from flagpost.event_order import EventOrder
+from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
-from flagpost.label_events import Labels
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
+from flagpost.processing import Processed, Processing
 from flagpost.settings import KeepScores
 from flagpost.tally import Tally
 
@@ -62,19 +57,16 @@ log = structlog.get_logger()
 
 
 class UnderWay(NamedTuple):
-    """A commit that is being made: its effects, and when their batch began and was scored."""
+    """A batch that is being processed, and whose messages it holds."""
 
-    effects: Effects
-    started: float
-    scored: float
-    done: Future[float]
+    partitions: list[Partition]
+    done: Future[Processed]
 
 
 class Worker:
     """One member of the scoring group.
 
-    A second thread does nothing but commit, while the next messages are read. Nothing of them is
-    looked at before the outcome is known.
+    A second thread scores and commits a batch while this one reads and decodes the next.
 
     When `stop` is set, the batch under way is finished and `run` returns.
     `latest_event_time_us` looks at the clock: event times after it, in microseconds since 1970, are
@@ -97,18 +89,15 @@ class Worker:
     ) -> None:
         self._source = source
         self._store = store
-        self._dead_letters = dead_letters
         self._decoder = decoder
-        self._rules = rules
-        self._dead_share = dead_share
         self._batch_messages = batch_messages
         self._latest_event_time_us = latest_event_time_us
-        self._keep_scores = keep_scores
-        self._state = State()
-        peers = Peers(source, store, self._state)
+        state = State()
+        peers = Peers(source, store, state)
         self._order = EventOrder(source, peers)
-        self._held = Ownership(source, store, self._state, self._order, peers)
-        self._committer = ThreadPoolExecutor(1, "commit")
+        self._held = Ownership(source, store, state, self._order, peers)
+        self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
+        self._second_thread = ThreadPoolExecutor(1, "processing")
         self._under_way: UnderWay | None = None
         self._away = False
         self._stop = stop
@@ -142,14 +131,17 @@ class Worker:
                 raise
 
     def _step(self) -> None:
-        poll = self._source.poll(self._batch_messages, self._patience_seconds())
-        self._settle()
+        try:
+            poll = self._source.poll(self._batch_messages, self._patience_seconds())
+            pieces = self._decode(poll)
+        finally:
+            self._settle()
         if self._stop.is_set():
             return  # what was read meanwhile is read again, by whoever goes on
-        self._take_in(poll)
+        self._take_in(poll, pieces)
         ready = self._order.release(self._held.positions)
         if ready:
-            self._process(ready)
+            self._begin(ready)
         self._idle = not ready and not self._held.wanted and self._order.is_empty
         if self._idle:
             self._pass_markers()
@@ -160,85 +152,62 @@ class Worker:
             return POLL_SECONDS
         return 0 if self._under_way else PEER_SECONDS
 
-    def _take_in(self, poll: Poll) -> None:
-        """Follow a rebalance, then decode what was read and put it in its place."""
+    def _decode(self, poll: Poll) -> list[Piece[Chunk]]:
+        ours = self._held.positions.keys() - poll.lost
+        chunks = [chunk for chunk in poll.chunks if chunk.partition in ours]
+        if chunks:
+            self.tally.begin(time.perf_counter())
+        return self._decoder.decode(chunks, self._held.reached_us, self._latest_event_time_us())
+
+    def _take_in(self, poll: Poll, pieces: Iterable[Piece[Chunk]]) -> None:
+        """Follow a rebalance; keep what was read of the partitions that are still ours."""
         self._held.let_go(poll.lost)
         self._held.want(poll.assigned)
-        chunks = [chunk for chunk in poll.chunks if chunk.partition in self._held.positions]
+        self._order.hold([piece for piece in pieces if piece.partition in self._held.positions])
         if self._held.wanted:
             self._held.take_over()
-        self._order.hold(
-            self._decoder.decode(chunks, self._held.reached_us, self._latest_event_time_us())
+
+    def _begin(self, pieces: list[Piece[Chunk]]) -> None:
+        """Have a batch processed while the next messages are being read; see `_settle`."""
+        self._under_way = UnderWay(
+            [piece.partition for piece in pieces],
+            self._second_thread.submit(self._processing.process, pieces, self._held.positions),
         )
 
-    def _process(self, pieces: list[Piece[Chunk]]) -> None:
-        started = time.perf_counter()
-        learn_labels(pieces, self._state)
-        batch = score_transactions(pieces, self._state, self._rules, self._held.recall)
-        known = self._known_labels(pieces)
-        effects = effects_of(pieces, batch, self._held.positions, known, self._rules)
-        if self._keep_scores == "all" and batch is not None:
-            effects.kept.extend(scores_to_keep(batch, self._rules))
-        self._bury(pieces)
-        self._begin_commit(effects, started)
-
-    def _known_labels(self, pieces: list[Piece[Chunk]]) -> set[LabelIdentity]:
-        labels = [piece.rows for piece in pieces if isinstance(piece.rows, Labels)]
-        identities = [identity for each in labels for identity in label_identities(each)]
-        return self._store.known_labels(identities) if identities else set()
-
-    def _bury(self, pieces: list[Piece[Chunk]]) -> None:
-        """Send the bad messages to the dead letters; returns when they are acknowledged."""
-        bad = [message for piece in pieces for message in piece.bad]
-        self._dead_share.judge(bad, sum(piece.n_messages for piece in pieces))
-        for piece in pieces:
-            for message in piece.bad:
-                self._dead_letters.send(piece.chunk, message.message_index, message)
-        if bad:
-            self._dead_letters.flush()
-
-    def _begin_commit(self, effects: Effects, started: float) -> None:
-        """Commit to the database while the next messages are being read; see `_settle`."""
-        scored = time.perf_counter()
-
-        def commit() -> float:
-            self._store.commit(effects)
-            return time.perf_counter()
-
-        self._under_way = UnderWay(effects, started, scored, self._committer.submit(commit))
-
     def _settle(self) -> None:
-        """Wait for the commit under way, if there is one, and note it; then advise Kafka.
+        """Wait for the batch under way, if there is one, and take note of what it did.
 
         Raises:
-            Unavailable: nobody knows whether it has happened.
+            Unavailable: nobody knows whether it was committed.
         """
-        commit, self._under_way = self._under_way, None
-        if commit is None:
+        batch, self._under_way = self._under_way, None
+        if batch is None:
             return
-        effects = commit.effects
         try:
-            committed = commit.done.result()
+            processed = batch.done.result()
         except Fenced as fenced:
-            log.warning("fenced, letting go", reason=str(fenced))
-            self._held.want(step.partition for step in effects.advances)
+            self._yield_to(fenced, batch.partitions)
             return
-        self._held.advance(effects.advances)
-        self._source.commit({step.partition: step.next_offset for step in effects.advances})
-        self._note(commit, committed)
+        self._advance(processed.effects.advances)
+        self._note(processed)
 
-    def _note(self, commit: UnderWay, committed: float) -> None:
-        counts = commit.effects.counts
-        if not counts.n_in:
-            return
-        self._dead_share.count(counts.n_dead, counts.n_in)
-        self.tally.add(counts, commit.started, committed)
+    def _yield_to(self, fenced: Fenced, partitions: Iterable[Partition]) -> None:
+        log.warning("fenced, letting go", reason=str(fenced))
+        self._held.want(partitions)
+
+    def _advance(self, advances: list[Advance]) -> None:
+        self._held.advance(advances)
+        self._source.commit({step.partition: step.next_offset for step in advances})
+
+    def _note(self, processed: Processed) -> None:
+        effects, started, scored, committed = processed
+        self.tally.add(effects.counts, committed)
         log.info(
             "batch",
-            **asdict(counts),
-            partitions=len(commit.effects.advances),
-            score_ms=round(1e3 * (commit.scored - commit.started), 2),
-            commit_ms=round(1e3 * (committed - commit.scored), 2),
+            **asdict(effects.counts),
+            partitions=len(effects.advances),
+            score_ms=round(1e3 * (scored - started), 2),
+            commit_ms=round(1e3 * (committed - scored), 2),
         )
 
     def _pass_markers(self) -> None:
@@ -248,9 +217,14 @@ class Worker:
             for p, at in self._held.positions.items()
             if (ahead := self._source.position(p)) is not None and ahead > at.next_offset
         ]
-        if advances:
-            self._begin_commit(Effects(advances), time.perf_counter())
-            self._settle()
+        if not advances:
+            return
+        try:
+            self._store.commit(Effects(advances))
+        except Fenced as fenced:
+            self._yield_to(fenced, [step.partition for step in advances])
+        else:
+            self._advance(advances)
 
     def _is_caught_up(self) -> bool:
         bounds = self._source.bounds(self._source.partitions())
