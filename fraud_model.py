@@ -1,4 +1,4 @@
-"""The model: `from fraud_model import FraudModel`, or train, evaluate, explain, features."""
+"""`from fraud_model import FraudModel`, or train, compare, evaluate, explain, features."""
 
 from flagpost.model import FraudModel
 from flagpost.training.model_commands import app

@@ -1,24 +1,32 @@
 """Which of the messages that were read may be processed now."""
 
+import time
 from collections.abc import Collection, Mapping
 
-from flagpost.core.alignment import Alignment, earliest
+from flagpost.core.alignment import ALIGNED_WITHIN_US, Alignment, earliest
 from flagpost.core.effects import Position
 from flagpost.core.piece import Piece
 from flagpost.events import Partition
-from flagpost.idleness import Idleness
+from flagpost.idleness import IDLE_SECONDS, Idleness
 from flagpost.kafka.source import Chunk, Source
 from flagpost.peers import Peers
 
 MOST_HELD_MESSAGES = 20_000
 """Of a partition; beyond this its reading pauses."""
 
+FRESH_SECONDS = IDLE_SECONDS / 4
+"""In real time the end of a partition is not asked for more often than this.
+
+What comes there next happens now, so nothing that waits here could have been too early. While the
+past is replayed it is asked for after all that was read, for what comes next may be older.
+"""
+
 
 class EventOrder:
     """Keeps the partitions of a member, and the members of a group, near each other in event time.
 
-    While all are near, which is always so in real time, everything passes at once and neither
-    server is asked.
+    While all are near, as they are in real time, everything passes at once and neither server is
+    asked. A partition that is empty or quiet for half a day is asked for now and then.
     """
 
     def __init__(self, source: Source, peers: Peers) -> None:
@@ -28,7 +36,7 @@ class EventOrder:
         self._idleness = Idleness()
         self._paused: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
-        self._asked: set[Partition] = set()  # whose ends are newer than all that is held
+        self._asked: dict[Partition, float] = {}  # since when their ends are known
 
     @property
     def is_empty(self) -> bool:
@@ -48,7 +56,12 @@ class EventOrder:
         for piece in pieces:
             self._alignment.hold(piece)
         if pieces:
-            self._asked.clear()
+            stale = time.monotonic() - (FRESH_SECONDS if self._is_real_time() else 0)
+            self._asked = {p: asked for p, asked in self._asked.items() if asked > stale}
+
+    def _is_real_time(self) -> bool:
+        latest_us = self._alignment.latest_us
+        return latest_us is not None and latest_us > 1e6 * time.time() - ALIGNED_WITHIN_US
 
     def release(self, own: Mapping[Partition, Position]) -> list[Piece[Chunk]]:
         """Give out what may be processed now, at most one piece of each partition.
@@ -80,19 +93,18 @@ class EventOrder:
         if not laggards:
             return None
         read = {partition: self._source.position(partition) or 0 for partition in laggards}
-        self._ask_ends({p for p in laggards - self._asked if read[p] >= self._ends.get(p, 0)})
+        self._ask_ends(
+            {p for p in laggards - self._asked.keys() if read[p] >= self._ends.get(p, 0)}
+        )
         active = [p for p in laggards if not self._is_idle(p, read[p])]
         return earliest([self.reached_us(p, own[p]) for p in active])
 
     def _ask_ends(self, partitions: set[Partition]) -> None:
-        """Ask where partitions end: after what is held was read, so it came before what they lack.
-
-        An end only moves on: of a partition that is known to have more nothing is asked.
-        """
+        """Ask where partitions end. An end only moves on: those that have more are not asked."""
         if partitions:
             bounds = self._source.bounds(partitions)
             self._ends.update({partition: end for partition, (_, end) in bounds.items()})
-            self._asked |= partitions
+            self._asked |= dict.fromkeys(partitions, time.monotonic())
 
     def _is_idle(self, partition: Partition, read_up_to: int) -> bool:
         end = self._ends[partition]

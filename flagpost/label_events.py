@@ -1,10 +1,8 @@
-"""Labels: what became known about transactions, and how the bytes of their topic become columns.
-
-Labels are few, so each message is looked at closely, and there is no second, faster way.
-"""
+"""Labels: what became known about transactions, and how the bytes of their topic become columns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import compress
 from typing import Any, Literal
 
@@ -14,9 +12,10 @@ from numpy.typing import NDArray
 
 from flagpost.bad_messages import BadMessage, Problem, Reason
 from flagpost.event_keys import read_ids
-from flagpost.event_times import parse_times
+from flagpost.event_times import parse_time, parse_times
 from flagpost.field_mapping import AS_DESIGNED
 from flagpost.inspection import MessageKind, find_problem
+from flagpost.typed_decoding import decode_typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +101,51 @@ class LabelDecoder:
             The labels and the bad messages, both in the order of the input. Each message is in
             exactly one of them.
         """
-        problems = [
-            find_problem(value, AS_DESIGNED, latest_known_at_us, _LABEL) for value in values
-        ]
-        places = np.flatnonzero([problem is None for problem in problems])
-        labels = _to_columns([_decode(values[place]) for place in places.tolist()], places)
-        is_too_early = labels.known_at_us < labels.event_time_us
-        for place in labels.message_index[is_too_early].tolist():
-            problems[place] = _KNOWN_TOO_EARLY
-        bad = [BadMessage(place, *problem) for place, problem in enumerate(problems) if problem]
-        return labels.take(~is_too_early), bad
+        return decode_typed(
+            values,
+            np.arange(len(values)),
+            _decode,
+            partial(_to_columns, latest_known_at_us=latest_known_at_us),
+            lambda value: _find_problem(value, latest_known_at_us),
+        )
+
+
+def _to_columns(
+    messages: Sequence[_Message], message_index: NDArray[np.int64], latest_known_at_us: int
+) -> tuple[Labels, NDArray[np.bool_]]:
+    transaction_ids = read_ids([message.transaction_id for message in messages])
+    user_ids = read_ids([message.user_id for message in messages])
+    terminal_ids = read_ids([message.terminal_id for message in messages])
+    sources = read_ids([message.source for message in messages])
+    event_times = parse_times([message.timestamp for message in messages])
+    known_times = parse_times([message.known_at for message in messages])
+    is_odd = (event_times < 0) | (known_times < event_times) | (known_times > latest_known_at_us)
+    for texts in (transaction_ids, user_ids, terminal_ids, sources):
+        is_odd |= texts.doubtful
+    labels = Labels(
+        message_index=message_index,
+        transaction_id=transaction_ids.texts,
+        user_id=user_ids.texts,
+        terminal_id=terminal_ids.texts,
+        source=sources.texts,
+        event_time_us=event_times,
+        known_at_us=known_times,
+        is_fraud=np.array([message.is_fraud for message in messages], np.bool_),
+        transaction_key=transaction_ids.keys,
+        terminal_key=terminal_ids.keys,
+    )
+    return labels, is_odd
+
+
+def _find_problem(value: bytes | None, latest_known_at_us: int) -> Problem | None:
+    problem = find_problem(value, AS_DESIGNED, latest_known_at_us, _LABEL)
+    if problem is not None or value is None:
+        return problem
+    label = _decode(value)
+    known_at_us, event_time_us = parse_time(label.known_at), parse_time(label.timestamp)
+    return _KNOWN_TOO_EARLY if known_at_us < event_time_us else None
 
 
 _KNOWN_TOO_EARLY = Problem(
     Reason.KNOWN_TOO_EARLY, "known_at", "`known_at` is before the `timestamp` of the transaction."
 )
-
-
-def _to_columns(messages: Sequence[_Message], message_index: NDArray[np.int64]) -> Labels:
-    transaction_ids = read_ids([message.transaction_id for message in messages])
-    terminal_ids = read_ids([message.terminal_id for message in messages])
-    return Labels(
-        message_index=message_index,
-        transaction_id=transaction_ids.texts,
-        user_id=read_ids([message.user_id for message in messages]).texts,
-        terminal_id=terminal_ids.texts,
-        source=[message.source for message in messages],
-        event_time_us=parse_times([message.timestamp for message in messages]),
-        known_at_us=parse_times([message.known_at for message in messages]),
-        is_fraud=np.array([message.is_fraud for message in messages], np.bool_),
-        transaction_key=transaction_ids.keys,
-        terminal_key=terminal_ids.keys,
-    )

@@ -51,7 +51,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _need_distinct_topics(self) -> Self:
         if len({self.topic, self.labels_topic, self.dead_letter_topic}) < 3:
-            msg = "topic, labels_topic and dead_letter_topic must be three different topics"
+            msg = (
+                "FLAGPOST_TOPIC, FLAGPOST_LABELS_TOPIC and FLAGPOST_DEAD_LETTER_TOPIC must name "
+                "three different topics"
+            )
             raise ValueError(msg)
         return self
 
@@ -68,7 +71,7 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401  (each setting 
         raise BadConfiguration(f"{error.filename} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         problems = "; ".join(
-            f"FLAGPOST_{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}"
+            f"FLAGPOST_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" if e["loc"] else e["msg"]
             for e in error.errors(include_url=False, include_input=False)
         )
         raise BadConfiguration(problems) from None

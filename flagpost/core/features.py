@@ -110,7 +110,7 @@ FEATURES = (
             "confirmed frauds in a row at this terminal, the smallest {:.1f} times the habit of "
             "its customer"),
     Feature("terminal_days_since_genuine", "days, at most 37", _TERMINAL,
-            "no genuine transaction at this terminal for {:.1f} days"),
+            "no transaction known as genuine at this terminal for {:.1f} days"),
     Feature("terminal_quiet_days", "days, at most 37", _TERMINAL,
             "last known transaction at this terminal {:.1f} days ago"),
 )  # fmt: skip

@@ -129,7 +129,7 @@ class DeadLetters:
             "__connect.errors.connector.name": self._group_id,
             "__connect.errors.task.id": "0",
             "__connect.errors.stage": "VALUE_CONVERTER",
-            "__connect.errors.class.name": "flagpost.events.TransactionDecoder",
+            "__connect.errors.class.name": "flagpost.core.decoding.MessageDecoder",
             "__connect.errors.exception.class.name": "flagpost.bad_messages.BadMessage",
             "__connect.errors.exception.message": bad.detail,
             "flagpost.reason": bad.reason,

@@ -47,8 +47,9 @@ def _name(result: Result, n_trained: int) -> str:
 def terminal_table(comparison: Comparison) -> Table:
     """Return the table to print; its caption says what was compared."""
     table = Table(*HEADINGS, caption=headline(comparison), caption_justify="left")
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
-        column.justify, column.no_wrap = "right", True
+        column.justify = "right"
     for row in cells(comparison):
         table.add_row(*row)
     return table

@@ -30,7 +30,7 @@ ModelOption = Annotated[
 ]
 
 app = typer.Typer(
-    help="The fraud model: train, evaluate, explain, features.",
+    help="The fraud model: train, compare, evaluate, explain, features.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
 )  # fmt: skip
 app.command()(entry_point(compare))
@@ -46,10 +46,12 @@ def train(
     warm_up_days: Annotated[int, typer.Option(help="Days that only fill the histories.")] = 37,
     test_days: Annotated[int, typer.Option(help="Last days, kept out of the fit.")] = 14,
     fit_from: Annotated[
-        str | None, typer.Option("--from", help="First day of the fit [after the warm-up].")
+        str | None,
+        typer.Option("--from", help="First day of the fit; the default follows the warm-up."),
     ] = None,
     fit_to: Annotated[
-        str | None, typer.Option("--to", help="Last day of the fit [a week before the test].")
+        str | None,
+        typer.Option("--to", help="Last day of the fit; the default is a week before the test."),
     ] = None,
     flags_per_thousand: Annotated[
         float, typer.Option(min=0, max=1_000, help="Flag at most this many of 1,000.")

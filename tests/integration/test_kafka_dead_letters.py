@@ -71,7 +71,7 @@ def test_the_headers_say_where_it_was_and_why_it_is_dead(
         "__connect.errors.connector.name": b"scorers",
         "__connect.errors.task.id": b"0",
         "__connect.errors.stage": b"VALUE_CONVERTER",
-        "__connect.errors.class.name": b"flagpost.events.TransactionDecoder",
+        "__connect.errors.class.name": b"flagpost.core.decoding.MessageDecoder",
         "__connect.errors.exception.class.name": b"flagpost.bad_messages.BadMessage",
         "__connect.errors.exception.message": "amount must be a number: \u20ac".encode(),
         "flagpost.reason": b"wrong_type",
