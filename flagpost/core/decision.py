@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from flagpost.core.features import (
     AMOUNT_TO_BALANCE,
     FEATURES,
     TERMINAL_RUN_AGE_DAYS,
+    Feature,
     ReasonCode,
 )
 from flagpost.core.history import Int64s
@@ -76,40 +78,48 @@ def explain(
     `log_odds` is its exact term and `share` that term's part of all that raise.
     """
     terms = scorer.terms(features)
-    raising = np.maximum(terms, 0.0)
-    totals = raising.sum(axis=1)
-    strongest = np.argsort(-raising, axis=1, kind="stable")[:, :N_REASONS]
-    return [
-        ([_balance_reason(features[row])] if breaks_balance_rule[row] else [])
-        + [
-            _reason(
-                int(scorer.columns[term]),
-                features[row],
-                terms[row, term],
-                totals[row],
-                event_time_us[row],
-            )
-            for term in strongest[row]
-            if terms[row, term] > 0
-        ]
-        for row in range(features.shape[0])
-    ]
+    totals = np.maximum(terms, 0.0).sum(axis=1)
+    strongest = np.argsort(-terms, axis=1, kind="stable")[:, :N_REASONS]
+    columns = [FEATURES[column] for column in scorer.columns]
+    values = features[:, scorer.columns]
+    reasons = []
+    for row in range(features.shape[0]):
+        began = _RunBegan(int(event_time_us[row]), float(features[row, TERMINAL_RUN_AGE_DAYS]))
+        rule = [_balance_reason(features[row])] if breaks_balance_rule[row] else []
+        raising = [term for term in strongest[row].tolist() if terms[row, term] > 0]
+        reasons.append(
+            rule
+            + [
+                _reason(
+                    columns[term], values.item(row, term), terms.item(row, term), totals[row], began
+                )
+                for term in raising
+            ]
+        )
+    return reasons
+
+
+class _RunBegan(NamedTuple):
+    """When a terminal's run of frauds began; worked out only for the sentences that say it."""
+
+    event_time_us: int
+    age_days: float
+
+    def __format__(self, _: str) -> str:
+        moment = EPOCH + timedelta(microseconds=self.event_time_us, days=-self.age_days)
+        return f"{moment.day} {moment:%B}"
 
 
 def _reason(
-    column: int, row: Floats, log_odds: float, total: float, event_time_us: np.int64
+    feature: Feature, value: float, log_odds: float, total: float, run_began: _RunBegan
 ) -> Reason:
-    feature = FEATURES[column]
-    run_began = EPOCH + timedelta(
-        microseconds=int(event_time_us), days=-float(row[TERMINAL_RUN_AGE_DAYS])
-    )
     return {
         "code": feature.reason.value,
         "feature": feature.name,
-        "value": round(float(row[column]), 4),
-        "log_odds": round(float(log_odds), 4),
+        "value": round(value, 4),
+        "log_odds": round(log_odds, 4),
         "share": round(float(log_odds / total), 4),
-        "text": feature.sentence.format(row[column], since=f"{run_began.day} {run_began:%B}"),
+        "text": feature.sentence.format(value, since=run_began),
     }
 
 
