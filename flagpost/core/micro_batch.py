@@ -9,6 +9,7 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.decision import Decisions, Reason, explain, risk_level
 from flagpost.core.effects import (
     Advance,
@@ -19,6 +20,7 @@ from flagpost.core.effects import (
     Label,
     Position,
     Segment,
+    SpreadCounts,
 )
 from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, HIGH_COUNT_14D
 from flagpost.core.observed import Observed
@@ -124,6 +126,7 @@ def effects_of(
         effects.flagged.extend(_flagged(batch, rules))
         for piece, run in zip(batch.scored, batch.runs, strict=True):
             _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
+            _add_spread(effects, batch, run, rules)
     seen = set(known_labels)
     for piece in pieces:
         if isinstance(piece.rows, Labels):
@@ -164,6 +167,21 @@ def _add_transactions(
         times = entries.event_time_us
         effects.segments.append(_segment(piece, position, entries, times.min(), times.max()))
     effects.advances.append(_advance(piece, position, counts))
+
+
+def _add_spread(effects: Effects, batch: ScoredBatch[M], run: Run, rules: ScoringRules) -> None:
+    """Count all of a piece in the hour at its end: in real time a piece is milliseconds."""
+    counts = rules.bins.count(
+        batch.transactions.transaction_key[run.rows],
+        batch.observed.is_duplicate[run.rows],
+        batch.observed.features[run.rows],
+        batch.decisions.fraud_probability[run.rows],
+    )
+    if counts.any():
+        hour_us = int(run.stream_time_us[-1]) // HOUR_US * HOUR_US
+        effects.spread.append(
+            SpreadCounts(run.partition, hour_us, rules.model_version, counts.tolist())
+        )
 
 
 def _add_labels(
