@@ -31,8 +31,8 @@ _COLUMNS = (*FEATURE_NAMES, FRAUD_PROBABILITY)
 class TrainedSpread:
     """How one feature spread over the training data.
 
-    Bin i holds values x with edges[i - 1] < x <= edges[i]; the first and the last are open. So there
-    is one more share than there are edges. The shares add up to 1.
+    Bin i holds values x with edges[i - 1] < x <= edges[i]; the first and the last are open. So
+    there is one more share than there are edges. The shares add up to 1.
     """
 
     feature: str

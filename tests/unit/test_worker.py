@@ -18,6 +18,7 @@ from flagpost.core.features import COUNT_30D
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import tabulate
 from flagpost.core.segment import unpack
+from flagpost.core.spread import TrainedSpread, bins_of
 from flagpost.dead_share import DeadShare
 from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
@@ -38,6 +39,7 @@ RULES = ScoringRules(
     threshold=0.5,
     population_mean_cents=0.0,
     model_version="test",
+    bins=bins_of([TrainedSpread("amount", [10.0], [0.5, 0.5])]),
 )
 
 
