@@ -117,8 +117,8 @@ def _daily_cell(each: DailyDrift) -> str:
 
 def _title(counted: Counted) -> str:
     return escape(
-        f"{counted.topic} from {counted.first_day} to {counted.last_day}"
-        f" against the training data of model {counted.model_version}"
+        f"{counted.topic} from {counted.first_day} to {counted.last_day}\n"
+        f"against the training data of model {counted.model_version}"
     )
 
 
