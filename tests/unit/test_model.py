@@ -154,8 +154,9 @@ def test_a_model_with_another_threshold_or_mean_has_another_version(
 
 
 def test_an_impossible_threshold_is_refused(fitted: FraudModel, tmp_path: Path) -> None:
-    fitted.threshold = -5.0
-    fitted.save(tmp_path / "m.joblib")
+    impossible = copy(fitted)
+    impossible.threshold = -5.0
+    impossible.save(tmp_path / "m.joblib")
     with pytest.raises(ModelRefused, match="out of range"):
         FraudModel.load(tmp_path / "m.joblib")
 
