@@ -27,10 +27,11 @@ _COLUMNS = (*_KEY, HourlySpread.counts)
 _insert = insert(HourlySpread).from_select(
     list(_COLUMNS), select(recordset("spread", *_COLUMNS))
 )  # fmt: skip
-_ADD = _insert.on_conflict_do_update(
-    index_elements=list(_KEY),
-    set_={"counts": func.feature.sum_of_counts(HourlySpread.counts, _insert.excluded.counts)},
-)
+# Written out here it takes half the time of a function in the database: PostgreSQL plans it once.
+_pairs = func.unnest(HourlySpread.counts, _insert.excluded.counts)
+_bin = _pairs.table_valued("before", "added").render_derived("bin")
+_sums = func.array(select(_bin.c.before + _bin.c.added).scalar_subquery())
+_ADD = _insert.on_conflict_do_update(index_elements=list(_KEY), set_={"counts": _sums})
 
 _INTRODUCE = insert(TrainingSpread).on_conflict_do_nothing()
 

@@ -16,7 +16,7 @@ def upgrade() -> None:
     op.execute("COMMENT ON SCHEMA feature IS 'How features spread, in the stream and in training'")
     create_hourly_spread()
     create_training_spread()
-    create_functions()
+    create_stability_index()
     create_spread_by_bin()
     create_daily_stability()
 
@@ -82,16 +82,7 @@ def create_training_spread() -> None:
     )
 
 
-def create_functions() -> None:
-    op.execute("""
-        CREATE FUNCTION feature.sum_of_counts(integer[], integer[]) RETURNS integer[]
-        LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-        RETURN ARRAY(SELECT a + b FROM unnest($1, $2) AS pair(a, b))
-    """)
-    op.execute(
-        "COMMENT ON FUNCTION feature.sum_of_counts IS 'Adds two arrays of the same length, element"
-        " by element'"
-    )
+def create_stability_index() -> None:
     # An empty share counts as 0.0001: its logarithm would be infinite.
     op.execute("""
         CREATE FUNCTION feature.population_stability_index(
