@@ -16,7 +16,7 @@ def drift(
     days: Annotated[int, Option(min=1, help="Days up to the last one that was counted.")] = 7,
     by_day: Annotated[bool, Option("--by-day", help="Each day by itself.")] = False,
     model_version: Annotated[
-        str | None, Option(help="Compare with this model [the one that counted last].")
+        str | None, Option(help="Compare with this model; by default the one that counted last.")
     ] = None,
 ) -> None:
     """Compare how features and scores spread with the training data of the model.

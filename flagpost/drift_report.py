@@ -73,19 +73,20 @@ def _level(share: float, training_share: float) -> str:
 
 def drift_table(counted: Counted, drifts: Sequence[Drift]) -> Table:
     """Show a row for each feature, in the given order."""
-    table = Table(title=_title(counted), title_justify="left", box=SIMPLE_HEAD)
+    table = _table(counted, "bins: ▁ empty, ▄ as in training, ▇ twice as much, █ more")
     table.add_column("feature", no_wrap=True)
     for name in ("sampled", "PSI", "by chance"):
-        table.add_column(name, justify="right")
-    table.add_column("▄ as in training", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("bins", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for each in drifts:
         n_bins = len(each.counts)
+        judged = verdict(each.psi, n_bins, each.n_sampled)
         table.add_row(
             escape(each.feature), f"{each.n_sampled:,}", f"{each.psi:.3f}",
             f"{by_chance(n_bins, each.n_sampled):.3f}",
             sparkline(each.counts, each.training_shares),
-            _coloured(verdict(each.psi, n_bins, each.n_sampled)),
+            _coloured(judged, judged),
         )  # fmt: skip
     return table
 
@@ -96,10 +97,10 @@ def daily_table(counted: Counted, drifts: Sequence[DailyDrift]) -> Table:
     by_feature: dict[str, dict[date, DailyDrift]] = {}
     for each in drifts:
         by_feature.setdefault(each.feature, {})[each.day] = each
-    table = Table(title=_title(counted), title_justify="left", box=SIMPLE_HEAD)
+    table = _table(counted, "-: too few transactions to tell")
     table.add_column("PSI", no_wrap=True)
     for day in days:
-        table.add_column(f"{day:%m-%d}", justify="right")
+        table.add_column(f"{day:%m-%d}", justify="right", no_wrap=True)
     for feature, daily in sorted(by_feature.items(), key=_worst_first):
         cells = (_daily_cell(daily[day]) if day in daily else "" for day in days)
         table.add_row(escape(feature), *cells)
@@ -111,16 +112,20 @@ def _worst_first(item: tuple[str, dict[date, DailyDrift]]) -> float:
 
 
 def _daily_cell(each: DailyDrift) -> str:
-    colour = COLOURS[verdict(each.psi, each.n_bins, each.n_sampled)]
-    return f"[{colour}]{each.psi:.2f}[/]"
+    judged = verdict(each.psi, each.n_bins, each.n_sampled)
+    return _coloured(judged, "-" if judged == Verdict.TOO_FEW else f"{each.psi:.2f}")
 
 
-def _title(counted: Counted) -> str:
-    return escape(
+def _coloured(judged: Verdict, text: str) -> str:
+    return f"[{COLOURS[judged]}]{text}[/]"
+
+
+def _table(counted: Counted, caption: str) -> Table:
+    title = (
         f"{counted.topic} from {counted.first_day} to {counted.last_day}\n"
         f"against the training data of model {counted.model_version}"
     )
-
-
-def _coloured(judged: Verdict) -> str:
-    return f"[{COLOURS[judged]}]{judged}[/]"
+    return Table(
+        title=escape(title), caption=caption, title_justify="left", caption_justify="left",
+        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip

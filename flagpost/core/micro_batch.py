@@ -33,6 +33,7 @@ from flagpost.core.pipeline import (
 )
 from flagpost.core.redelivery import Recall
 from flagpost.core.segment import Entries, LabelEntries, pack
+from flagpost.core.spread import each_day
 from flagpost.core.state import State
 from flagpost.core.store import LabelIdentity
 from flagpost.events import Partition, Transactions
@@ -170,18 +171,20 @@ def _add_transactions(
 
 
 def _add_spread(effects: Effects, batch: ScoredBatch[M], run: Run, rules: ScoringRules) -> None:
-    """Count all of a piece in the hour at its end: in real time a piece is milliseconds."""
-    counts = rules.bins.count(
-        batch.transactions.transaction_key[run.rows],
-        batch.observed.is_duplicate[run.rows],
-        batch.observed.features[run.rows],
-        batch.decisions.fraud_probability[run.rows],
-    )
-    if counts.any():
-        hour_us = int(run.stream_time_us[-1]) // HOUR_US * HOUR_US
-        effects.spread.append(
-            SpreadCounts(run.partition, hour_us, rules.model_version, counts.tolist())
+    """Count the rows of each day in the hour that the stream had come to at their end."""
+    for day in each_day(run.stream_time_us):
+        rows = slice(run.rows.start + day.start, run.rows.start + day.stop)
+        counts = rules.bins.count(
+            batch.transactions.transaction_key[rows],
+            batch.observed.is_duplicate[rows],
+            batch.observed.features[rows],
+            batch.decisions.fraud_probability[rows],
         )
+        if counts.any():
+            hour_us = int(run.stream_time_us[day.stop - 1]) // HOUR_US * HOUR_US
+            effects.spread.append(
+                SpreadCounts(run.partition, hour_us, rules.model_version, counts.tolist())
+            )
 
 
 def _add_labels(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagpost.compiled import compiled
+from flagpost.core.calendar import DAY_US
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats
@@ -129,6 +130,21 @@ def _choose_edges(ordered: Floats) -> Floats:
         return distinct[: max(distinct.size - 1, 1)]
     tenths = ordered[np.arange(1, MOST_BINS) * ordered.size // MOST_BINS]
     return np.unique(np.minimum(tenths, distinct[-2]))
+
+
+def each_day(stream_time_us: Int64s) -> list[slice]:
+    """Part n rows, in the order of the stream's time, by its days; days without rows are left out.
+
+    In real time all rows of a batch are of one day, and nearly always of one hour.
+    """
+    if not stream_time_us.size:
+        return []
+    first, last = int(stream_time_us[0]) // DAY_US, int(stream_time_us[-1]) // DAY_US
+    if first == last:
+        return [slice(0, stream_time_us.size)]
+    midnights = np.arange(first, last + 2) * DAY_US
+    places = np.unique(np.searchsorted(stream_time_us, midnights)).tolist()
+    return [slice(start, end) for start, end in pairwise(places)]
 
 
 @compiled

@@ -37,7 +37,7 @@ _INTRODUCE = insert(TrainingSpread).on_conflict_do_nothing()
 
 
 def add(connection: Connection, group: str, spread: Sequence[SpreadCounts]) -> None:
-    """Add counts to those of their hours, at most one entry for each partition."""
+    """Add counts to those of their hours, at most one entry for each partition and hour."""
     if spread:
         connection.execute(_ADD, {"spread": [_as_row(group, each) for each in spread]})
 

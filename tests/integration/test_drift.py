@@ -77,10 +77,19 @@ def query(engine: Engine, statement: str) -> list[tuple[object, ...]]:
     [
         ("{50,30,20}", "{0.5,0.3,0.2}", 0.0),
         ("{20,80}", "{0.5,0.5}", -0.3 * math.log(0.4) + 0.3 * math.log(1.6)),
-        ("{0,100}", "{0.5,0.5}", -0.4999 * math.log(0.0002) + 0.5 * math.log(2)),
+        ("{0,100}", "{0.5,0.5}", -0.495 * math.log(0.01) + 0.5 * math.log(2)),
         ("{90,10}", "{1,0}", -0.1 * math.log(0.9) + 0.0999 * math.log(1000)),
+        ("{4,0}", "{0.999,0.001}", 0.001 * math.log(1 / 0.999)),
+        ("{4,0}", "{1,0}", 0.0),
     ],
-    ids=["as in training", "shifted", "an empty bin", "a bin that was empty in training"],
+    ids=[
+        "as in training",
+        "shifted",
+        "an empty bin",
+        "a bin that was empty in training",
+        "an empty bin of rare values",
+        "empty in both",
+    ],
 )
 def test_the_stability_index_is_that_of_the_textbook(
     engine: Engine, counts: str, shares: str, psi: float
@@ -132,7 +141,7 @@ def test_days_are_those_of_utc_and_add_up_their_hours(engine: Engine, count: Cou
         (10, "amount", 6, 3), (10, "is_night", 6, 2),
         (11, "amount", 10, 3), (11, "is_night", 10, 2),
     ]  # fmt: skip
-    expected = 0.2 * math.log(0.5 / 0.3) + (0.0001 - 0.2) * math.log(0.0001 / 0.2)
+    expected = 0.2 * math.log(0.5 / 0.3) + (0.5 / 6 - 0.2) * math.log(0.5 / 6 / 0.2)
     assert [d.psi for d in daily] == pytest.approx([expected, 0, 0, 0])
 
 

@@ -77,9 +77,10 @@ def test_days_stand_beside_each_other_and_the_worst_feature_first() -> None:
         DailyDrift("amount", first, 500, 10, 0.02),
         DailyDrift("is_night", first, 500, 2, 0.01),
         DailyDrift("is_night", second, 500, 2, 0.31),
+        DailyDrift("amount", second, 20, 10, 0.11),
     ]
 
     rows = [line.split() for line in printed(daily_table(COUNTED, drifts))]
 
     assert ["PSI", "03-01", "03-03"] in rows
-    assert rows.index(["is_night", "0.01", "0.31"]) < rows.index(["amount", "0.02"])
+    assert rows.index(["is_night", "0.01", "0.31"]) < rows.index(["amount", "0.02", "-"])

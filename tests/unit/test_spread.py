@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.features import AMOUNT, COUNT_1H, FEATURE_NAMES, IS_NIGHT
 from flagpost.core.scorer import Floats
 from flagpost.core.spread import (
@@ -14,6 +15,7 @@ from flagpost.core.spread import (
     SAMPLE_EVERY,
     TrainedSpread,
     bins_of,
+    each_day,
     first_bins,
     is_sampled,
     spread_of_training,
@@ -124,6 +126,25 @@ def test_one_in_so_many_keys_is_sampled_negative_ones_too() -> None:
     chosen = [key for key in range(-64, 64) if is_sampled(key)]
 
     assert chosen == [-64, -32, 0, 32]
+
+
+@pytest.mark.parametrize(
+    ("hours", "parts"),
+    [
+        ([], []),
+        ([5], [[5]]),
+        ([0, 23, 23], [[0, 23, 23]]),
+        ([0, 23, 24, 24, 47, 48], [[0, 23], [24, 24, 47], [48]]),
+        ([-1, 0, 240], [[-1], [0], [240]]),
+    ],
+    ids=["nothing", "one row", "one day", "midnight begins a day", "days without rows"],
+)
+def test_rows_are_parted_by_the_days_of_the_stream(
+    hours: list[int], parts: list[list[int]]
+) -> None:
+    found = each_day(np.array(hours, np.int64) * HOUR_US)
+
+    assert [hours[day] for day in found] == parts
 
 
 def test_each_feature_begins_behind_the_bins_of_those_before() -> None:

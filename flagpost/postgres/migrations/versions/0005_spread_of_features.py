@@ -83,7 +83,8 @@ def create_training_spread() -> None:
 
 
 def create_stability_index() -> None:
-    # An empty share counts as 0.0001: its logarithm would be infinite.
+    # Logarithms of nothing are infinite. So an empty bin counts as half a transaction, or as what
+    # was to be expected if that is less; what never occurred in training, as one in 10,000.
     op.execute("""
         CREATE FUNCTION feature.population_stability_index(
             counts bigint[], training_shares float8[]
@@ -91,9 +92,9 @@ def create_stability_index() -> None:
         RETURN (
             SELECT sum((p - q) * ln(p / q))
             FROM (
-                SELECT greatest(n / total::float8, 0.0001) AS p, greatest(share, 0.0001) AS q
+                SELECT greatest(n / total, least(0.5 / total, q)) AS p, q
                 FROM (
-                    SELECT n, share, sum(n) OVER () AS total
+                    SELECT n, sum(n) OVER ()::float8 AS total, greatest(share, 0.0001) AS q
                     FROM unnest(counts, training_shares) AS bin(n, share)
                 ) AS counted
                 WHERE total > 0
