@@ -5,6 +5,7 @@ from typing import Annotated
 from rich.console import Console
 from typer import Option
 
+from flagpost.core.spread import SAMPLE_EVERY
 from flagpost.drift_report import daily_table, drift_table
 from flagpost.postgres.drift import last_counted, read_daily_drift, read_drift
 from flagpost.postgres.engine import create_engine
@@ -31,7 +32,7 @@ def drift(
             console.print(
                 f"Nothing was counted yet in topic {settings.topic} by group {settings.group}"
                 + (f" with model {model_version}." if model_version else "."),
-                "A worker counts one transaction in 32 as it scores them.",
+                f"A worker counts one transaction in {SAMPLE_EVERY} as it scores them.",
                 sep="\n", markup=False, highlight=False,
             )  # fmt: skip
         elif by_day:

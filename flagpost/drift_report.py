@@ -108,12 +108,16 @@ def daily_table(counted: Counted, drifts: Sequence[DailyDrift]) -> Table:
 
 
 def _worst_first(item: tuple[str, dict[date, DailyDrift]]) -> float:
-    return -max(each.psi for each in item[1].values())
+    return -max((each.psi for each in item[1].values() if _tells(each)), default=0.0)
+
+
+def _tells(each: DailyDrift) -> bool:
+    return by_chance(each.n_bins, each.n_sampled) <= CHANCE_AT_MOST
 
 
 def _daily_cell(each: DailyDrift) -> str:
     judged = verdict(each.psi, each.n_bins, each.n_sampled)
-    return _coloured(judged, "-" if judged == Verdict.TOO_FEW else f"{each.psi:.2f}")
+    return _coloured(judged, f"{each.psi:.2f}" if _tells(each) else "-")
 
 
 def _coloured(judged: Verdict, text: str) -> str:

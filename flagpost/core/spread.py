@@ -20,7 +20,7 @@ from flagpost.core.scorer import Floats
 FRAUD_PROBABILITY = "fraud_probability"
 """Counted like a feature, behind the last one."""
 
-SAMPLE_EVERY = 32
+SAMPLE_EVERY = 16
 """A power of two."""
 
 MOST_BINS = 10

@@ -77,7 +77,7 @@ def test_days_stand_beside_each_other_and_the_worst_feature_first() -> None:
         DailyDrift("amount", first, 500, 10, 0.02),
         DailyDrift("is_night", first, 500, 2, 0.01),
         DailyDrift("is_night", second, 500, 2, 0.31),
-        DailyDrift("amount", second, 20, 10, 0.11),
+        DailyDrift("amount", second, 20, 10, 0.91),
     ]
 
     rows = [line.split() for line in printed(daily_table(COUNTED, drifts))]

@@ -166,7 +166,7 @@ def create_daily_stability() -> None:
         topic="Kafka topic",
         group="Consumer group; groups share no state",
         feature="Name of the feature, or fraud_probability",
-        n_sampled="Transactions that were counted: one in 32",
+        n_sampled="Transactions that were counted: one in 16",
         n_bins="Bins of the feature",
         psi="Population stability index",
     )
