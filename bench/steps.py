@@ -63,10 +63,10 @@ def _stopwatch(seconds: Counter[str]) -> Iterator[None]:
 
 def _timed(function: Callable[..., Any], step: str, seconds: Counter[str]) -> Callable[..., Any]:
     def run(*args: object, **named: object) -> object:
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             return function(*args, **named)
         finally:
-            seconds[step] += time.perf_counter() - began  # type: ignore[assignment]
+            seconds[step] += time.thread_time() - began  # type: ignore[assignment]
 
     return run

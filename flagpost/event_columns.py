@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flagpost.event_keys import read_ids
 from flagpost.event_times import parse_times
 from flagpost.inspection import MAX_ACCOUNT_BALANCE, MAX_AMOUNT
+from flagpost.texts import SpanTexts
 
 UNKNOWN_BALANCE = np.int64(np.iinfo(np.int64).min)
 """In place of an account balance that the message does not give."""
@@ -48,12 +49,29 @@ class Transactions:
         """Keep the rows where the (n,) mask is true."""
         if keep.all():
             return self
-        wanted = keep.tolist()
-        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, column in columns.items():
-            is_array = isinstance(column, np.ndarray)
-            columns[name] = column[keep] if is_array else list(compress(column, wanted))
-        return Transactions(**columns)
+        return Transactions(*(_taken(getattr(self, field.name), keep) for field in fields(self)))
+
+
+def _taken(column: Any, keep: NDArray[np.bool_]) -> Any:  # noqa: ANN401  (an array or texts)
+    if isinstance(column, np.ndarray):
+        return column[keep]
+    if isinstance(column, SpanTexts):
+        return column.take(keep)
+    return list(compress(column, keep.tolist()))
+
+
+def merged(first: Transactions, second: Transactions) -> Transactions:
+    """Bring the rows of both into the order of their messages."""
+    order = np.argsort(np.concatenate([first.message_index, second.message_index]))
+    pairs = ((getattr(first, field.name), getattr(second, field.name)) for field in fields(first))
+    return Transactions(*(_merged(*pair, order) for pair in pairs))
+
+
+def _merged(first: Any, second: Any, order: NDArray[np.int64]) -> Any:  # noqa: ANN401  (as above)
+    if isinstance(first, np.ndarray):
+        return np.concatenate([first, second])[order]
+    texts = [*first, *second]
+    return [texts[place] for place in order.tolist()]
 
 
 def to_columns(

@@ -73,8 +73,16 @@ def _hash_texts(
     text: NDArray[np.uint8], offsets: NDArray[np.int64], keys: NDArray[np.int64]
 ) -> None:
     for row in range(len(keys)):
-        if offsets[row] < offsets[row + 1]:
-            keys[row] = np.int64(_xxh64(text, np.uint64(offsets[row]), np.uint64(offsets[row + 1])))
+        keys[row] = hash_text(text, offsets[row], offsets[row + 1])
+
+
+@compiled
+def hash_text(text: NDArray[np.uint8], start: int, end: int) -> int:
+    """XXH64 of one text, as a signed number; 0 for an empty one."""
+    if start == end:
+        return 0
+    key: int = np.int64(_xxh64(text, np.uint64(start), np.uint64(end)))  # type: ignore[assignment]  # an int to numba
+    return key
 
 
 @compiled

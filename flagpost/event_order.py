@@ -63,10 +63,17 @@ class EventOrder:
         limits = [self._slowest_of_ours(own), self._slowest_of_others()]
         known = [us for us in limits if us is not None]
         ready = self._alignment.release(min(known) if known else None)
-        if not ready:
-            self._peers.announce(self._alignment.waiting_at(), own)
         self._pace(own)
         return ready
+
+    def announce(self, own: Mapping[Partition, Position]) -> None:
+        """Tell the other members where our partitions wait. May block.
+
+        Raises:
+            Unavailable: the same call may succeed later.
+        """
+        if not self._alignment.is_empty:
+            self._peers.announce(self._alignment.waiting_at(), own)
 
     def _slowest_of_ours(self, own: Mapping[Partition, Position]) -> int | None:
         laggards = self._alignment.laggards([(p, x.event_time_us) for p, x in own.items()])

@@ -1,10 +1,12 @@
 """The messages of the stream: what a transaction is, and how bytes become columns.
 
-Good messages go the fast way, a batch at a time: one typed decoder, then columns. Whatever looks
-odd there is looked at closely, one message at a time, by `inspection.find_problem`.
+Three ways lead there, each slower than the one before and open to more. `plain_transactions` reads
+what has the plain form, straight from the bytes. A typed decoder takes the others. And whatever
+looks odd there is looked at closely, one message at a time, by `inspection.find_problem`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 
 from flagpost.bad_messages import BadMessage, Reason
 from flagpost.byte_words import bytes_and_offsets
-from flagpost.event_columns import UNKNOWN_BALANCE, Transactions, to_columns
+from flagpost.event_columns import UNKNOWN_BALANCE, Transactions, merged, to_columns
 from flagpost.field_mapping import AS_DESIGNED, FieldMapping, load_mapping, struct_of
 from flagpost.inspection import MAX_MESSAGE_BYTES, find_problem
+from flagpost.plain_transactions import PlainReader
 from flagpost.repeated_fields import find_repeated_fields
 
 __all__ = [
@@ -46,6 +49,7 @@ class TransactionDecoder:
     def __init__(self, mapping: FieldMapping = AS_DESIGNED) -> None:
         self._mapping = mapping
         self._decode_one = msgspec.json.Decoder(struct_of(mapping)).decode
+        self._plain = None if mapping.constants else PlainReader(mapping.source_name)
 
     def decode(
         self, values: Sequence[bytes | None], latest_event_time_us: int
@@ -62,18 +66,42 @@ class TransactionDecoder:
             The transactions and the bad messages, both in the order of the input. Each message is
             in exactly one of them.
         """
+        if self._plain is None:
+            return self._decode_others(values, np.arange(len(values)), latest_event_time_us)
+        messages = pa.array(values, pa.large_binary())
+        transactions, is_plain = self._plain.read(*bytes_and_offsets(messages))
+        is_plain &= transactions.event_time_us >= 0
+        is_plain &= transactions.event_time_us <= latest_event_time_us
+        is_plain &= _are_utf8(messages, values)
+        if is_plain.all():
+            return transactions, []
+        places = np.flatnonzero(~is_plain)
+        others, bad = self._decode_others(
+            [values[place] for place in places.tolist()], places, latest_event_time_us
+        )
+        return merged(transactions.take(is_plain), others), bad
+
+    def _decode_others(
+        self,
+        values: Sequence[bytes | None],
+        message_index: NDArray[np.int64],
+        latest_event_time_us: int,
+    ) -> tuple[Transactions, list[BadMessage]]:
+        """Decode messages of whatever form, which have these places in the input."""
         decoded, readable = _decode_each(self._decode_one, values)
+        places = np.flatnonzero(readable)
         transactions, is_row_doubtful = to_columns(
-            decoded, np.flatnonzero(readable), latest_event_time_us
+            decoded, message_index[places], latest_event_time_us
         )
         is_doubtful = ~readable | _find_doubtful_messages(values)
-        is_doubtful[transactions.message_index[is_row_doubtful]] = True
-        if not is_doubtful.any():
-            return transactions, []
+        is_doubtful[places[is_row_doubtful]] = True
         bad = self._look_closely(values, np.flatnonzero(is_doubtful), latest_event_time_us)
         is_good = np.ones(len(values), np.bool_)
         is_good[[message.message_index for message in bad]] = False
-        return transactions.take(is_good[transactions.message_index]), bad
+        return transactions.take(is_good[places]), [
+            replace(message, message_index=int(message_index[message.message_index]))
+            for message in bad
+        ]
 
     def _look_closely(
         self, values: Sequence[bytes | None], places: NDArray[np.int64], latest_event_time_us: int
@@ -126,11 +154,17 @@ def _find_doubtful_messages(values: Sequence[bytes | None]) -> NDArray[np.bool_]
     text, offsets = bytes_and_offsets(messages)
     is_doubtful = find_repeated_fields(text, offsets)
     is_doubtful |= np.diff(offsets) > MAX_MESSAGE_BYTES
+    is_doubtful |= ~_are_utf8(messages, values)
+    return is_doubtful
+
+
+def _are_utf8(messages: pa.LargeBinaryArray, values: Sequence[bytes | None]) -> NDArray[np.bool_]:
+    """Say of n messages, given in both forms, which are UTF-8."""
     try:
         messages.cast(pa.large_utf8())
     except pa.ArrowInvalid:
-        is_doubtful |= np.array([not _is_utf8(value or b"") for value in values], np.bool_)
-    return is_doubtful
+        return np.array([_is_utf8(value or b"") for value in values], np.bool_)
+    return np.ones(len(values), np.bool_)
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -22,7 +22,10 @@ log = structlog.get_logger()
 
 
 class Ownership:
-    """The partitions of one member; those `wanted` are assigned to it but not taken over yet."""
+    """The partitions of one member; those `wanted` are assigned to it but not taken over yet.
+
+    `positions` says from where to score on, with the commits under way taken for done.
+    """
 
     def __init__(
         self, source: Source, store: Store, state: State, order: EventOrder, peers: Peers
@@ -33,6 +36,8 @@ class Ownership:
         self._order = order
         self._peers = peers
         self.positions: dict[Partition, Position] = {}
+        self._committed: dict[Partition, Position] = {}
+        self._aged: dict[Partition, int] = {}  # event times of partitions that came to a new day
         self.wanted: set[Partition] = set()
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
@@ -48,11 +53,10 @@ class Ownership:
             self.wanted.add(partition)
 
     def _drop(self, partition: Partition) -> None:
-        position = self.positions.pop(partition, None)
-        if position is not None:
+        if self.positions.pop(partition, None) is not None:
             self._order.drop(partition)
             self._state.forget(partition)
-            self._peers.part(partition, position)
+            self._peers.part(partition, self._committed.pop(partition))
 
     def take_over(self) -> None:
         """Make every wanted partition ours: a new epoch, its position, its state, a seek. Blocks.
@@ -69,6 +73,7 @@ class Ownership:
         self._load_state(positions)
         self._source.seek({p: position.next_offset for p, position in positions.items()})
         self.positions.update(positions)
+        self._committed.update(positions)
         self._peers.meet(self.positions)
         self.wanted -= wanted
         log.info("taken over", partitions=_named({p: x.epoch for p, x in positions.items()}))
@@ -88,20 +93,38 @@ class Ownership:
         """Return the event time up to which one of our partitions was read."""
         return self._order.reached_us(partition, self.positions[partition])
 
-    def advance(self, advances: Iterable[Advance]) -> None:
-        """Note what was committed; once per event day, drop what no window reaches any more."""
-        aged: dict[Partition, int] = {}
-        for step in advances:
-            before = self.positions[step.partition]
-            self.positions[step.partition] = Position(
-                step.epoch, step.next_offset, step.event_time_us
-            )
-            if _day(step.event_time_us) > _day(before.event_time_us):
-                aged[step.partition] = step.event_time_us or 0
-        for partition, event_time_us in aged.items():
+    def move(self, advances: Iterable[Advance]) -> None:
+        """Go on behind a commit that is under way; forget what no window reaches any more."""
+        for partition, event_time_us in _move(self.positions, advances).items():
             self._state.forget_idle(partition, event_time_us)
-        if aged:
-            self._store.forget_segments({p: t - JOURNAL_RETENTION_US for p, t in aged.items()})
+
+    def settle(self, advances: Iterable[Advance]) -> None:
+        """Note what was committed."""
+        self._aged |= _move(self._committed, advances)
+
+    def shorten_journal(self) -> None:
+        """Drop what is too old, once per event day. Blocks then.
+
+        Raises:
+            Unavailable: the same call may succeed later.
+        """
+        if self._aged:
+            before = {p: us - JOURNAL_RETENTION_US for p, us in self._aged.items()}
+            self._store.forget_segments(before)
+            self._aged.clear()
+
+
+def _move(
+    positions: dict[Partition, Position], advances: Iterable[Advance]
+) -> dict[Partition, int]:
+    """Move positions; return the event times of those that have come to another event day."""
+    aged: dict[Partition, int] = {}
+    for step in advances:
+        before = positions[step.partition]
+        positions[step.partition] = Position(step.epoch, step.next_offset, step.event_time_us)
+        if _day(step.event_time_us) > _day(before.event_time_us):
+            aged[step.partition] = step.event_time_us or 0
+    return aged
 
 
 def _day(event_time_us: int | None) -> int:

@@ -1,10 +1,13 @@
 """What becomes of the messages that are ready: scored, buried, committed, in this order."""
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
-from flagpost.core.effects import Effects, Position
+from flagpost.core.effects import Advance, Effects, LabelIdentity, Position
 from flagpost.core.micro_batch import (
     effects_of,
     label_identities,
@@ -16,7 +19,7 @@ from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
-from flagpost.core.store import LabelIdentity, Store
+from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
 from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
@@ -25,17 +28,39 @@ from flagpost.label_events import Labels
 from flagpost.settings import KeepScores
 
 
-class Processed(NamedTuple):
-    """What a batch did, and when it began, was scored and was committed, in seconds."""
+class Commit(NamedTuple):
+    """A commit under way: what of, when its batch began and was scored, when it is done.
+
+    Moments are seconds of `time.perf_counter`.
+    """
 
     effects: Effects
-    started: float
+    began: float
+    scored: float
+    done: "Future[float]"
+
+
+class Processed(NamedTuple):
+    """What a batch did, and the moments when it began, was scored and was committed."""
+
+    effects: Effects
+    began: float
     scored: float
     committed: float
 
 
+class Scoring(NamedTuple):
+    """A batch that is being scored."""
+
+    partitions: set[Partition]
+    done: "Future[Commit]"
+
+
 class Processing:
-    """Makes the effects of one batch after the other happen.
+    """Scores a batch in one thread while another commits the batch before.
+
+    Commits happen in order, and none after one that failed. Whoever calls waits for the scores of a
+    batch before he begins the next, so the state is never more than a batch ahead of a commit.
 
     With `keep_scores="all"` the features and scores of clean transactions are stored too.
     """
@@ -55,42 +80,122 @@ class Processing:
         self._rules = rules
         self._dead_share = dead_share
         self._keep_scores = keep_scores
+        self._scorer = ThreadPoolExecutor(1, "scorer")
+        self._committer = ThreadPoolExecutor(1, "committer")
+        self._scoring: Scoring | None = None
+        self._commits: deque[Commit] = deque()
 
-    def process(
+    @property
+    def is_busy(self) -> bool:
+        """Say whether anything is under way."""
+        return self._scoring is not None or bool(self._commits)
+
+    def begin(
         self, pieces: Sequence[Piece[Chunk]], positions: Mapping[Partition, Position]
-    ) -> Processed:
-        """Score at most one piece of each partition, from its position on, and commit. Blocks.
+    ) -> None:
+        """Start on at most one piece of each partition, from its position on."""
+        before = self._commits[-1] if self._commits else None
+        self._scoring = Scoring(
+            {piece.partition for piece in pieces},
+            self._scorer.submit(self._process, pieces, positions, before),
+        )
+
+    def await_scores(self) -> list[Advance]:
+        """Wait for the batch that is being scored; its commit is under way then.
+
+        Returns:
+            Where it moves the positions.
 
         Raises:
-            Fenced: another member owns a partition by now; nothing was written.
-            Unavailable: nobody knows whether anything was written.
-            TooManyDeadLetters: nothing was written, and no dead letter sent.
+            Fenced: another member owns a partition by now.
+            Unavailable: nobody knows what was written.
+            TooManyDeadLetters: nothing of the batch was written or sent.
         """
-        started = time.perf_counter()
-        effects = self._score(pieces, positions)
+        if self._scoring is None:
+            return []
+        commit = self._scoring.done.result()
+        self._commits.append(commit)
+        self._scoring = None
+        return commit.effects.advances
+
+    def await_commits(self, at_most: int) -> Iterator[Processed]:
+        """Wait until at most so many commits are under way, and tell of the others.
+
+        Raises:
+            Fenced, Unavailable: as above.
+        """
+        while len(self._commits) > at_most:
+            committed = self._commits[0].done.result()
+            effects, began, scored, _ = self._commits.popleft()
+            yield Processed(effects, began, scored, committed)
+
+    def give_up(self) -> tuple[list[Processed], set[Partition]]:
+        """Wait until nothing is under way, and forget what has failed: it will be done again.
+
+        Returns:
+            What was committed all the same, and the partitions of all that was under way.
+        """
+        partitions = {step.partition for each in self._commits for step in each.effects.advances}
+        if self._scoring is not None:
+            partitions |= self._scoring.partitions
+            if self._scoring.done.exception() is None:
+                self._commits.append(self._scoring.done.result())
+        processed = [
+            Processed(effects, began, scored, done.result())
+            for effects, began, scored, done in self._commits
+            if done.exception() is None
+        ]
+        self._commits.clear()
+        self._scoring = None
+        return processed, partitions
+
+    def _process(
+        self,
+        pieces: Sequence[Piece[Chunk]],
+        positions: Mapping[Partition, Position],
+        before: Commit | None,
+    ) -> Commit:
+        began = time.perf_counter()
+        effects = self._score(pieces, positions, before)
         self._bury(pieces)
         scored = time.perf_counter()
+        return Commit(effects, began, scored, self._committer.submit(self._commit, effects, before))
+
+    def _commit(self, effects: Effects, before: Commit | None) -> float:
+        _outcome(before)
         self._store.commit(effects)
-        self._dead_share.count(effects.counts.n_dead, effects.counts.n_in)
-        return Processed(effects, started, scored, time.perf_counter())
+        return time.perf_counter()
 
     def _score(
-        self, pieces: Sequence[Piece[Chunk]], positions: Mapping[Partition, Position]
+        self,
+        pieces: Sequence[Piece[Chunk]],
+        positions: Mapping[Partition, Position],
+        before: Commit | None,
     ) -> Effects:
         learn_labels(pieces, self._state)
-        batch = score_transactions(pieces, self._state, self._rules, self._recall)
-        effects = effects_of(pieces, batch, positions, self._known_labels(pieces), self._rules)
+        recall = partial(self._recall, before)
+        batch = score_transactions(pieces, self._state, self._rules, recall)
+        known = self._known_labels(pieces, before)
+        effects = effects_of(pieces, batch, positions, known, self._rules)
         if self._keep_scores == "all" and batch is not None:
             effects.kept.extend(scores_to_keep(batch, self._rules))
         return effects
 
-    def _known_labels(self, pieces: Sequence[Piece[Chunk]]) -> set[LabelIdentity]:
+    def _known_labels(
+        self, pieces: Sequence[Piece[Chunk]], before: Commit | None
+    ) -> set[LabelIdentity]:
         labels = [piece.rows for piece in pieces if isinstance(piece.rows, Labels)]
         identities = [identity for each in labels for identity in label_identities(each)]
-        return self._store.known_labels(identities) if identities else set()
+        if not identities:
+            return set()
+        under_way = before.effects.labels if before else []
+        return self._store.known_labels(identities) | {label.identity for label in under_way}
 
-    def _recall(self, partition: Partition, first_us: int, last_us: int) -> Iterator[Entries]:
+    def _recall(
+        self, before: Commit | None, partition: Partition, first_us: int, last_us: int
+    ) -> Iterator[Entries]:
         """Read what a partition has accepted between two event times, both included. Blocks."""
+        _outcome(before)  # what it accepted shall be in the journal
         for segment in self._store.recall_segments(partition, first_us, last_us):
             entries = unpack(segment.columns)
             if isinstance(entries, Entries):
@@ -105,3 +210,9 @@ class Processing:
                 self._dead_letters.send(piece.chunk, message.message_index, message)
         if bad:
             self._dead_letters.flush()
+
+
+def _outcome(commit: Commit | None) -> None:
+    """Wait for a commit, and fail as it failed."""
+    if commit is not None:
+        commit.done.result()

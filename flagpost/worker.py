@@ -8,22 +8,21 @@ Delivery, in this order for every micro-batch:
    moves only if it is where this member left it, at this member's epoch.
 3. The offsets are committed to Kafka. They only advise lag tools; nothing is read back from them.
 
-While a batch is scored and committed, the next messages are read and decoded. They touch nothing
-before the outcome is known.
+Three batches are under way at a time: one is read and decoded, one scored, one committed. What
+is scored builds on a commit whose outcome is not known yet, and cannot be committed if that fails.
 
 A crash between any two steps repeats work but no effect: whoever takes the partition next starts
 at the position in the database, with the state that the journal of that position gives.
 
-Every failure has the same answer. The state in memory may be ahead of the database, so it is
-dropped, and the partition is taken over again: a new epoch, its position, its journal, a seek.
+Every failure has the same answer. The state in memory is ahead of the database, so it is dropped,
+and the partition is taken over again: a new epoch, its position, its journal, a seek.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from threading import Event
-from typing import NamedTuple
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
@@ -38,7 +37,6 @@ from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
 from flagpost.errors import Fenced, Unavailable
 from flagpost.event_order import EventOrder
-from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.ownership import Ownership
@@ -56,17 +54,8 @@ PEER_SECONDS = 0.01
 log = structlog.get_logger()
 
 
-class UnderWay(NamedTuple):
-    """A batch that is being processed, and whose messages it holds."""
-
-    partitions: list[Partition]
-    done: Future[Processed]
-
-
 class Worker:
     """One member of the scoring group.
-
-    A second thread scores and commits a batch while this one reads and decodes the next.
 
     When `stop` is set, the batch under way is finished and `run` returns.
     `latest_event_time_us` looks at the clock: event times after it, in microseconds since 1970, are
@@ -97,8 +86,6 @@ class Worker:
         self._order = EventOrder(source, peers)
         self._held = Ownership(source, store, state, self._order, peers)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
-        self._second_thread = ThreadPoolExecutor(1, "processing")
-        self._under_way: UnderWay | None = None
         self._away = False
         self._stop = stop
         self._idle = False
@@ -125,32 +112,38 @@ class Worker:
                 patiently(self._step)
                 if until_caught_up and self._idle and patiently(self._is_caught_up):
                     return
-            self._settle()
+            with self._heeding_fences():
+                self._finish()
         except Unavailable:
             if not self._stop.is_set():
                 raise
+        finally:
+            self._give_up()
 
     def _step(self) -> None:
-        try:
-            poll = self._source.poll(self._batch_messages, self._patience_seconds())
-            pieces = self._decode(poll)
-        finally:
-            self._settle()
+        poll = self._source.poll(self._batch_messages, self._patience_seconds())
+        pieces = self._decode(poll)
+        is_changing = bool(poll.lost or poll.assigned or self._held.wanted)
+        with self._heeding_fences():
+            self._pass_on()
+            if is_changing or self._stop.is_set():
+                self._finish()
         if self._stop.is_set():
             return  # what was read meanwhile is read again, by whoever goes on
+        self._held.shorten_journal()
         self._take_in(poll, pieces)
         ready = self._order.release(self._held.positions)
         if ready:
-            self._begin(ready)
+            self._processing.begin(ready, self._held.positions)
+        else:
+            self._rest()
         self._idle = not ready and not self._held.wanted and self._order.is_empty
-        if self._idle:
-            self._pass_markers()
         self._say_back()
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
             return POLL_SECONDS
-        return 0 if self._under_way else PEER_SECONDS
+        return 0 if self._processing.is_busy else PEER_SECONDS
 
     def _decode(self, poll: Poll) -> list[Piece[Chunk]]:
         ours = self._held.positions.keys() - poll.lost
@@ -167,48 +160,56 @@ class Worker:
         if self._held.wanted:
             self._held.take_over()
 
-    def _begin(self, pieces: list[Piece[Chunk]]) -> None:
-        """Have a batch processed while the next messages are being read; see `_settle`."""
-        self._under_way = UnderWay(
-            [piece.partition for piece in pieces],
-            self._second_thread.submit(self._processing.process, pieces, self._held.positions),
-        )
-
-    def _settle(self) -> None:
-        """Wait for the batch under way, if there is one, and take note of what it did.
-
-        Raises:
-            Unavailable: nobody knows whether it was committed.
-        """
-        batch, self._under_way = self._under_way, None
-        if batch is None:
-            return
+    def _pass_on(self) -> None:
+        """Wait for the scores under way and the commit before theirs; their own has begun then."""
         try:
-            processed = batch.done.result()
+            self._held.move(self._processing.await_scores())
+        finally:
+            self._note_all(self._processing.await_commits(at_most=1))
+
+    def _finish(self) -> None:
+        """Wait until nothing is under way."""
+        self._pass_on()
+        self._note_all(self._processing.await_commits(at_most=0))
+
+    def _give_up(self) -> None:
+        """Wait until nothing is under way, whatever comes of it, and take it all over again."""
+        processed, partitions = self._processing.give_up()
+        self._note_all(processed)
+        self._held.want(partitions & self._held.positions.keys())
+
+    @contextmanager
+    def _heeding_fences(self) -> Iterator[None]:
+        try:
+            yield
         except Fenced as fenced:
-            self._yield_to(fenced, batch.partitions)
-            return
-        self._advance(processed.effects.advances)
-        self._note(processed)
+            log.warning("fenced, letting go", reason=str(fenced))
+            self._give_up()
+            self._held.want(fenced.partitions & self._held.positions.keys())
 
-    def _yield_to(self, fenced: Fenced, partitions: Iterable[Partition]) -> None:
-        log.warning("fenced, letting go", reason=str(fenced))
-        self._held.want(partitions)
+    def _note_all(self, batches: Iterable[Processed]) -> None:
+        for effects, began, scored, committed in batches:
+            self._settle(effects.advances)
+            self.tally.add(effects.counts, committed)
+            log.info(
+                "batch",
+                **asdict(effects.counts),
+                partitions=len(effects.advances),
+                score_ms=round(1e3 * (scored - began), 2),
+                commit_ms=round(1e3 * (committed - scored), 2),
+            )
 
-    def _advance(self, advances: list[Advance]) -> None:
-        self._held.advance(advances)
+    def _settle(self, advances: list[Advance]) -> None:
+        self._held.settle(advances)
         self._source.commit({step.partition: step.next_offset for step in advances})
 
-    def _note(self, processed: Processed) -> None:
-        effects, started, scored, committed = processed
-        self.tally.add(effects.counts, committed)
-        log.info(
-            "batch",
-            **asdict(effects.counts),
-            partitions=len(effects.advances),
-            score_ms=round(1e3 * (scored - started), 2),
-            commit_ms=round(1e3 * (committed - scored), 2),
-        )
+    def _rest(self) -> None:
+        """Nothing may be processed now: finish what is under way, and pass what is no message."""
+        with self._heeding_fences():
+            self._finish()
+            self._order.announce(self._held.positions)
+            if self._order.is_empty and not self._held.wanted:
+                self._pass_markers()
 
     def _pass_markers(self) -> None:
         """Move positions over offsets that hold no message, so that the lag comes down to 0."""
@@ -217,14 +218,10 @@ class Worker:
             for p, at in self._held.positions.items()
             if (ahead := self._source.position(p)) is not None and ahead > at.next_offset
         ]
-        if not advances:
-            return
-        try:
+        if advances:
             self._store.commit(Effects(advances))
-        except Fenced as fenced:
-            self._yield_to(fenced, [step.partition for step in advances])
-        else:
-            self._advance(advances)
+            self._held.move(advances)
+            self._settle(advances)
 
     def _is_caught_up(self) -> bool:
         bounds = self._source.bounds(self._source.partitions())
@@ -240,6 +237,7 @@ class Worker:
 
     def _keep_membership(self, seconds: float) -> None:
         """Wait while a server is away: nothing flows, but the group sees this member polling."""
+        self._give_up()
         self._held.want(list(self._held.positions))
         paused = frozenset(self._held.wanted)
         self._source.pause(paused)

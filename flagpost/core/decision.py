@@ -1,12 +1,13 @@
 """What a score means: flagged or not, how risky, and why in words."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flagpost.core.calendar import EPOCH
 from flagpost.core.features import (
     AMOUNT_TO_BALANCE,
     FEATURES,
@@ -17,7 +18,6 @@ from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats, Scorer
 from flagpost.events import UNKNOWN_BALANCE
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HIGH_RISK_PROBABILITY = 0.5
 BALANCE_SHARE_PERCENT = 95
 N_REASONS = 3

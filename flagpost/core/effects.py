@@ -2,15 +2,16 @@
 
 import operator
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Self
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeAlias
 
+from flagpost.core.calendar import EPOCH
 from flagpost.events import Partition
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition stands after all that is committed, and who may go on from there.
+    """Where a partition stands, and who may go on from there.
 
     `event_time_us` is the latest event time seen, in microseconds since 1970, or None before the
     first message.
@@ -105,6 +106,13 @@ class KeptScore:
     model_version: str
 
 
+LabelIdentity: TypeAlias = tuple[str, int, bool]
+"""The transaction's id, `known_at` in microseconds since 1970, and `is_fraud`.
+
+A message that agrees in all three is a repeated delivery; any other is a correction.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """One row of `label.fraud_labels`: what became known about a transaction, and when."""
@@ -118,6 +126,12 @@ class Label:
     source: str | None
     partition: Partition
     offset: int
+
+    @property
+    def identity(self) -> LabelIdentity:
+        """What tells it from other labels."""
+        known_at_us = (self.known_at - EPOCH) // timedelta(microseconds=1)
+        return self.transaction_id, known_at_us, self.is_fraud
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.core.calendar import HOUR_US
+from flagpost.core.calendar import EPOCH, HOUR_US
 from flagpost.core.decision import Decisions, Reason, explain, risk_level
 from flagpost.core.effects import (
     Advance,
@@ -18,6 +18,7 @@ from flagpost.core.effects import (
     FlaggedTransaction,
     KeptScore,
     Label,
+    LabelIdentity,
     Position,
     Segment,
     SpreadCounts,
@@ -35,11 +36,8 @@ from flagpost.core.redelivery import Recall
 from flagpost.core.segment import Entries, LabelEntries, pack
 from flagpost.core.spread import each_day
 from flagpost.core.state import State
-from flagpost.core.store import LabelIdentity
 from flagpost.events import Partition, Transactions
 from flagpost.label_events import Labels
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Bools = NDArray[np.bool_]
 

@@ -9,6 +9,7 @@ import numpy as np
 from flagpost.core.history import Int64s
 from flagpost.events import BadMessage, Partition, Transactions
 from flagpost.label_events import Labels
+from flagpost.texts import ChainedTexts
 
 
 class Messages(Protocol):
@@ -109,7 +110,5 @@ def joined(parts: Sequence[Columns]) -> Columns:
     return replace(parts[0], **{name: _concatenated(column) for name, column in columns.items()})
 
 
-def _concatenated(column: list[Any]) -> Any:  # noqa: ANN401  (arrays or lists)
-    if isinstance(column[0], np.ndarray):
-        return np.concatenate(column)
-    return [value for part in column for value in part]
+def _concatenated(column: list[Any]) -> Any:  # noqa: ANN401  (arrays or texts)
+    return np.concatenate(column) if isinstance(column[0], np.ndarray) else ChainedTexts(column)

@@ -1,9 +1,9 @@
 """Where the effects of a batch are kept: what the worker asks of it, whatever is behind."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
-from flagpost.core.effects import Counts, Effects, Position, Segment
+from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
 from flagpost.events import Partition
 
 
@@ -12,13 +12,6 @@ class Clock(NamedTuple):
 
     next_offset: int
     reached_us: int | None
-
-
-LabelIdentity: TypeAlias = tuple[str, int, bool]
-"""The transaction's id, `known_at` in microseconds since 1970, and `is_fraud`.
-
-A message that agrees in all three is a repeated delivery; any other is a correction.
-"""
 
 
 class Store(Protocol):

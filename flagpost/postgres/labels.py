@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, and_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from flagpost.core.effects import Label
-from flagpost.core.store import LabelIdentity
+from flagpost.core.effects import Label, LabelIdentity
 from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import FraudLabel
 from flagpost.postgres.times import to_datetime, to_us

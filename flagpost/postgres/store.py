@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import structlog
 from sqlalchemy import Connection, Engine
 
-from flagpost.core.effects import Counts, Effects, Position, Segment
-from flagpost.core.store import Clock, LabelIdentity
+from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
+from flagpost.core.store import Clock
 from flagpost.events import Partition
 from flagpost.postgres import decisions, journal, kept_scores, labels, positions, spread
 from flagpost.postgres.driver_errors import translated
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 class PostgresStore:
     """The `Store` of one consumer group in PostgreSQL; `core.store` says what it raises.
 
-    It keeps nothing in memory and is made for one thread; each call is one transaction.
+    It keeps nothing in memory; each call is one transaction. Two threads may call it.
     """
 
     def __init__(self, engine: Engine, group: str) -> None:

@@ -3,7 +3,6 @@
 import operator
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import dropwhile
 from typing import TypeVar
 
@@ -14,10 +13,11 @@ from flagpost.core.effects import (
     FlaggedTransaction,
     KeptScore,
     Label,
+    LabelIdentity,
     Position,
     Segment,
 )
-from flagpost.core.store import Clock, LabelIdentity
+from flagpost.core.store import Clock
 from flagpost.errors import Fenced
 from flagpost.events import Partition
 
@@ -39,11 +39,6 @@ class Database:
     kept: dict[str, KeptScore] = field(default_factory=dict)
     spread: dict[SpreadKey, list[int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
-
-
-def identity_of(label: Label) -> LabelIdentity:
-    known_at_us = (label.known_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    return label.transaction_id, known_at_us, label.is_fraud
 
 
 class MemoryStore:
@@ -117,7 +112,7 @@ class MemoryStore:
         for flagged in effects.flagged:
             self._database.flagged.setdefault(flagged.transaction_id, flagged)
         for label in effects.labels:
-            self._database.labels.setdefault(identity_of(label), label)
+            self._database.labels.setdefault(label.identity, label)
         for score in effects.kept:
             self._database.kept.setdefault(score.transaction_id, score)
         for spread in effects.spread:

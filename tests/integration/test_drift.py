@@ -14,7 +14,7 @@ from flagpost.core.effects import SpreadCounts
 from flagpost.core.spread import TrainedSpread
 from flagpost.events import Partition
 from flagpost.postgres import spread
-from flagpost.postgres.drift import last_counted, read_daily_drift, read_drift
+from flagpost.postgres.drift import Counted, last_counted, read_daily_drift, read_drift
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.spread import introduce_model
 from flagpost.postgres.times import to_us
@@ -160,6 +160,23 @@ def test_days_are_counted_back_from_the_last_one_of_the_stream(
     assert (amount.feature, amount.counts, amount.n_sampled) == ("amount", [5, 3, 2], 10)
     assert (is_night.counts, is_night.training_shares) == ([10, 0], [1.0, 0.0])
     assert amount.psi == pytest.approx(0)
+
+
+def test_what_other_groups_topics_and_models_counted_is_left_out(
+    engine: Engine, count: Count
+) -> None:
+    count([5, 3, 2, 10, 0])
+    count([9, 0, 0, 9, 0], group="shadow")
+    count([9, 0, 0, 9, 0], partition=Partition("others", 0))
+    count([9, 0, 0, 9, 0], model_version="v0")
+
+    counted = Counted("transactions", "flagpost", "v1", date(2025, 3, 10), date(2025, 3, 10))
+
+    found = {each.feature: each.counts for each in read_drift(engine, counted)}
+    assert found == {"amount": [5, 3, 2], "is_night": [10, 0]}
+    assert {each.n_sampled for each in read_daily_drift(engine, counted)} == {10}
+    assert last_counted(engine, "transactions", "nobody", days=1) is None
+    assert last_counted(engine, "nothing", "flagpost", days=1) is None
 
 
 def test_a_model_that_is_introduced_twice_stays_as_it_was(engine: Engine) -> None:

@@ -206,7 +206,7 @@ def test_a_good_message_becomes_a_row() -> None:
 def test_what_is_absent_has_its_own_value() -> None:
     value = message(terminal_id=None, account_balance=None)
     transactions, _ = DECODER.decode([value], LATEST_US)
-    assert transactions.terminal_id == [None]
+    assert list(transactions.terminal_id) == [None]
     assert transactions.terminal_key.tolist() == [0]
     assert transactions.account_balance_cents.tolist() == [UNKNOWN_BALANCE]
 
