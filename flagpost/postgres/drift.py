@@ -19,16 +19,15 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from flagpost.postgres.driver_errors import translated
 from flagpost.postgres.tables import HourlySpread
 
+_KEY = ("model_version", "topic", "group", "feature")
 _by_bin = table(
     "spread_by_bin",
-    *map(column, ("hour", "model_version", "topic", "group", "feature", "bin", "n")),
-    column("training_share"),
+    *map(column, (*_KEY, "hour", "bin", "n", "training_share")),
     schema="feature",
 )
 _daily = table(
     "daily_stability",
-    *map(column, ("day", "model_version", "topic", "group", "feature", "n_sampled", "n_bins")),
-    column("psi"),
+    *map(column, (*_KEY, "day", "n_sampled", "n_bins", "psi")),
     schema="feature",
 )
 
