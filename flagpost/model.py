@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.scorer import Floats, Scorer
+from flagpost.core.spread import TrainedSpread, spread_of_training
 from flagpost.model_manifest import (
     FORMAT,
     Manifest,
@@ -52,6 +53,7 @@ class FraudModel:
         training: what it was fitted on, when that is known.
         metrics: by name, measured on held-out data.
         calibration: on the same data, see `training.metrics.calibration`.
+        spread: of each feature and of the score over the fitted rows; empty before `fit`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class FraudModel:
         self.training: Training | None = None
         self.metrics: dict[str, float] = {}
         self.calibration: list[dict[str, float]] = []
+        self.spread: list[TrainedSpread] = []
         self._scorer: Scorer | None = None
 
     @property
@@ -94,6 +97,8 @@ class FraudModel:
         self.pipeline = spline_regression(matrix, self.feature_names, self.inverse_regularization)
         self.pipeline.fit(matrix, np.asarray(is_fraud, np.int8))
         self._scorer = compile_regression(self.pipeline, matrix)
+        fraud_probability = self._scorer.fraud_probabilities(matrix)
+        self.spread = spread_of_training(self.feature_names, matrix, fraud_probability)
         return self
 
     def predict_proba(self, features: ArrayLike | pd.DataFrame) -> Floats:
@@ -121,6 +126,7 @@ class FraudModel:
             training=self.training,
             metrics=self.metrics,
             calibration=self.calibration,
+            spread=self.spread,
         )
         self.version = version_of(manifest)
         write_model(path, content, msgspec.structs.replace(manifest, version=self.version))
@@ -140,6 +146,7 @@ class FraudModel:
         model.population_mean_cents = manifest.population_mean_cents
         model.version, model.training = manifest.version, manifest.training
         model.metrics, model.calibration = manifest.metrics, manifest.calibration
+        model.spread = manifest.spread
         return model
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.spread import FRAUD_PROBABILITY, TrainedSpread
 from flagpost.errors import BadConfiguration, ModelRefused
 
-FORMAT = 2
+FORMAT = 3
 LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
@@ -38,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True):
     training: Training | None = None
     metrics: dict[str, float] = {}
     calibration: list[dict[str, float]] = []
+    spread: list[TrainedSpread] = []
 
 
 def manifest_path(model_path: Path) -> Path:
@@ -46,13 +48,14 @@ def manifest_path(model_path: Path) -> Path:
 
 
 def version_of(manifest: Manifest) -> str:
-    """Return 12 hex digits that change with anything that changes a decision."""
+    """Return 12 hex digits that change with anything that changes a decision or a count."""
     decides = (
         manifest.sha256,
         manifest.feature_names,
         manifest.matrix_columns,
         manifest.population_mean_cents,
         manifest.threshold,
+        manifest.spread,
     )
     return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()[:12]
 
@@ -102,7 +105,10 @@ def read_verified(model_path: Path) -> tuple[Manifest, bytes]:
 
 def _check(manifest: Manifest, content: bytes, model_path: Path) -> None:
     if manifest.format != FORMAT:
-        msg = f"{model_path} has format {manifest.format}; this program reads format {FORMAT}"
+        msg = (
+            f"{model_path} has format {manifest.format}; this program reads format {FORMAT}: "
+            "retrain the model"
+        )
         raise ModelRefused(msg)
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
         msg = f"{model_path} is not the file its manifest names: the SHA-256 differs"
@@ -115,6 +121,10 @@ def _check(manifest: Manifest, content: bytes, model_path: Path) -> None:
         raise ModelRefused(msg)
     if not 0 <= manifest.threshold <= 1 or not 0 <= manifest.population_mean_cents < math.inf:
         msg = f"{model_path}: the threshold or the mean amount in its manifest is out of range"
+        raise ModelRefused(msg)
+    counted = [each.feature for each in manifest.spread if each.is_sound]
+    if counted != [*manifest.feature_names, FRAUD_PROBABILITY]:
+        msg = f"{model_path}: its manifest does not say how each feature spread: retrain the model"
         raise ModelRefused(msg)
     theirs, ours = manifest.libraries.get("scikit-learn", "unknown"), version("scikit-learn")
     if theirs.split(".")[:2] != ours.split(".")[:2]:

@@ -13,6 +13,7 @@ import joblib
 
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import Scorer
+from flagpost.core.spread import bins_of
 from flagpost.errors import ModelRefused
 from flagpost.model_manifest import Manifest, read_verified
 
@@ -32,6 +33,7 @@ class SavedModel:
             threshold=self.manifest.threshold,
             population_mean_cents=self.manifest.population_mean_cents,
             model_version=self.manifest.version,
+            bins=bins_of(self.manifest.spread),
         )
 
 

@@ -14,6 +14,7 @@ from flagpost.kafka.factory import open_source, require_bootstrap
 from flagpost.kafka.topics import ensure_topics
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
+from flagpost.postgres.spread import introduce_model
 from flagpost.postgres.store import PostgresStore
 from flagpost.saved_model import load_saved_model
 from flagpost.settings import Settings
@@ -29,13 +30,15 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
     bootstrap = require_bootstrap(settings)
-    rules = load_saved_model(settings.model).scoring_rules()
+    model = load_saved_model(settings.model)
+    rules = model.scoring_rules()
     decoder = MessageDecoder(
         TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic
     )
     engine = create_engine(settings.database_url.get_secret_value())
     try:
         check_schema(engine)
+        introduce_model(engine, rules.model_version, model.manifest.spread)
         ensure_topics(
             bootstrap,
             {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},

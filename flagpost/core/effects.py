@@ -135,6 +135,19 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class SpreadCounts:
+    """What is added to one row of `feature.hourly_spread` (see `core.spread`).
+
+    `hour_us` is the full hour of event time, in microseconds since 1970.
+    """
+
+    partition: Partition
+    hour_us: int
+    model_version: str
+    counts: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """All effects of one micro-batch; they become visible together or not at all."""
 
@@ -143,6 +156,7 @@ class Effects:
     flagged: list[FlaggedTransaction] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     kept: list[KeptScore] = field(default_factory=list)
+    spread: list[SpreadCounts] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

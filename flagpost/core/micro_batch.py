@@ -9,7 +9,7 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.core.calendar import EPOCH
+from flagpost.core.calendar import EPOCH, HOUR_US
 from flagpost.core.decision import Decisions, Reason, explain, risk_level
 from flagpost.core.effects import (
     Advance,
@@ -21,6 +21,7 @@ from flagpost.core.effects import (
     LabelIdentity,
     Position,
     Segment,
+    SpreadCounts,
 )
 from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, HIGH_COUNT_14D
 from flagpost.core.observed import Observed
@@ -33,6 +34,7 @@ from flagpost.core.pipeline import (
 )
 from flagpost.core.redelivery import Recall
 from flagpost.core.segment import Entries, LabelEntries, pack
+from flagpost.core.spread import each_day
 from flagpost.core.state import State
 from flagpost.events import Partition, Transactions
 from flagpost.label_events import Labels
@@ -123,6 +125,7 @@ def effects_of(
         effects.flagged.extend(_flagged(batch, rules))
         for piece, run in zip(batch.scored, batch.runs, strict=True):
             _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
+            _add_spread(effects, batch, run, rules)
     seen = set(known_labels)
     for piece in pieces:
         if isinstance(piece.rows, Labels):
@@ -163,6 +166,23 @@ def _add_transactions(
         times = entries.event_time_us
         effects.segments.append(_segment(piece, position, entries, times.min(), times.max()))
     effects.advances.append(_advance(piece, position, counts))
+
+
+def _add_spread(effects: Effects, batch: ScoredBatch[M], run: Run, rules: ScoringRules) -> None:
+    """Count the rows of each day in the hour that the stream had come to at their end."""
+    for day in each_day(run.stream_time_us):
+        rows = slice(run.rows.start + day.start, run.rows.start + day.stop)
+        counts = rules.bins.count(
+            batch.transactions.transaction_key[rows],
+            batch.observed.is_duplicate[rows],
+            batch.observed.features[rows],
+            batch.decisions.fraud_probability[rows],
+        )
+        if counts.any():
+            hour_us = int(run.stream_time_us[day.stop - 1]) // HOUR_US * HOUR_US
+            effects.spread.append(
+                SpreadCounts(run.partition, hour_us, rules.model_version, counts.tolist())
+            )
 
 
 def _add_labels(

@@ -12,6 +12,7 @@ from flagpost.core.observe import NO_TERMINAL, Batch
 from flagpost.core.observed import Observed
 from flagpost.core.redelivery import Identities, Recall, find_redelivered
 from flagpost.core.scorer import Scorer
+from flagpost.core.spread import Bins
 from flagpost.core.state import State
 from flagpost.events import Partition, Transactions
 
@@ -24,6 +25,7 @@ class ScoringRules:
     threshold: float
     population_mean_cents: float
     model_version: str
+    bins: Bins
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
-from flagpost.postgres import decisions, journal, kept_scores, labels, positions
+from flagpost.postgres import decisions, journal, kept_scores, labels, positions, spread
 from flagpost.postgres.driver_errors import translated
 
 log = structlog.get_logger()
@@ -69,6 +69,7 @@ class PostgresStore:
             n_taken = decisions.add(connection, effects.flagged)
             labels.add(connection, effects.labels)
             kept_scores.add(connection, effects.kept)
+            spread.add(connection, self._group, effects.spread)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
 

@@ -11,8 +11,9 @@ from flagpost.core.store import Store
 from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from flagpost.postgres.tables import FraudLabel, FraudScore, FraudTransaction
-from tests.contract.memory_store import Database, MemoryStore
+from flagpost.postgres.tables import FraudLabel, FraudScore, FraudTransaction, HourlySpread
+from flagpost.postgres.times import to_us
+from tests.contract.memory_store import Database, MemoryStore, SpreadKey
 
 
 class Backend(Protocol):
@@ -23,6 +24,8 @@ class Backend(Protocol):
     def labels(self) -> list[Label]: ...
 
     def kept(self) -> dict[str, KeptScore]: ...
+
+    def spread(self) -> dict[SpreadKey, list[int]]: ...
 
 
 class MemoryBackend:
@@ -40,6 +43,9 @@ class MemoryBackend:
 
     def kept(self) -> dict[str, KeptScore]:
         return self._database.kept
+
+    def spread(self) -> dict[SpreadKey, list[int]]:
+        return self._database.spread
 
 
 class PostgresBackend:
@@ -64,6 +70,11 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             rows = connection.execute(select(FraudScore.__table__))
             return {row.transaction_id: _kept(row) for row in rows}
+
+    def spread(self) -> dict[SpreadKey, list[int]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(HourlySpread.__table__))
+            return {_spread_key(row): row.counts for row in rows}
 
 
 @contextmanager
@@ -115,3 +126,8 @@ def _label(row: Row[tuple[object, ...]]) -> Label:
         partition=Partition(row.topic, row.partition),
         offset=row.kafka_offset,
     )
+
+
+def _spread_key(row: Row[tuple[object, ...]]) -> SpreadKey:
+    partition = Partition(row.topic, row.partition)
+    return row.group, partition, to_us(row.hour), row.model_version

@@ -1,5 +1,6 @@
 """A store in memory, for tests of the worker; the contract suite keeps it honest."""
 
+import operator
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import dropwhile
@@ -22,6 +23,9 @@ from flagpost.events import Partition
 
 Row = TypeVar("Row", Position, Counts)
 
+SpreadKey = tuple[str, Partition, int, str]
+"""The group, the partition, the hour in microseconds since 1970 and the model's version."""
+
 
 @dataclass
 class Database:
@@ -33,6 +37,7 @@ class Database:
     flagged: dict[str, FlaggedTransaction] = field(default_factory=dict)
     labels: dict[LabelIdentity, Label] = field(default_factory=dict)
     kept: dict[str, KeptScore] = field(default_factory=dict)
+    spread: dict[SpreadKey, list[int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
 
 
@@ -110,6 +115,10 @@ class MemoryStore:
             self._database.labels.setdefault(label.identity, label)
         for score in effects.kept:
             self._database.kept.setdefault(score.transaction_id, score)
+        for spread in effects.spread:
+            key = self._group, spread.partition, spread.hour_us, spread.model_version
+            before = self._database.spread.get(key, [0] * len(spread.counts))
+            self._database.spread[key] = list(map(operator.add, before, spread.counts))
 
     def _may_go_on(self, step: Advance) -> bool:
         at = self._database.positions.get((self._group, step.partition))

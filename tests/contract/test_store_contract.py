@@ -17,6 +17,7 @@ from flagpost.core.effects import (
     Label,
     Position,
     Segment,
+    SpreadCounts,
 )
 from flagpost.core.store import Clock, Store
 from flagpost.errors import Fenced
@@ -81,6 +82,13 @@ def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore
         features={"amount": 1e-3, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
         model_version="1",
     )
+
+
+def spread(
+    partition: Partition, counts: list[int], hour: int = 0, model_version: str = "1"
+) -> SpreadCounts:
+    """Make counts of an hour after 1970."""
+    return SpreadCounts(partition, hour * HOUR_US, model_version, counts)
 
 
 LABELS = Partition("labels", 0)
@@ -168,6 +176,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
                 [segment(A, 0, 5), segment(B, 0, 5)],
                 [flagged("t1")],
                 kept=[kept("t1")],
+                spread=[spread(A, [1, 0])],
             )
         )
 
@@ -175,7 +184,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
     assert store.positions("transactions") == {A: Position(1, 0, None), B: Position(2, 0, None)}
     assert list(store.load_segments([A, B], {})) == []
     assert store.totals("transactions")[A].n_in == 0
-    assert (backend.flagged(), backend.kept()) == ({}, {})
+    assert (backend.flagged(), backend.kept(), backend.spread()) == ({}, {}, {})
 
 
 def test_a_flagged_transaction_comes_back_as_it_was(backend: Backend) -> None:
@@ -338,6 +347,51 @@ def test_a_kept_score_comes_back_as_it_was_and_the_first_of_an_id_stands(backend
     store.commit(Effects([step(A, 1, 5, 9)], kept=[kept("t2", 0.75)]))
 
     assert backend.kept() == {"t1": clean, "t2": fraud}
+
+
+def test_counts_of_an_hour_add_up_over_batches(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0, B: 0})
+    both = [step(A, 1, 0, 5), step(B, 1, 0, 5)]
+    store.commit(Effects(both, spread=[spread(A, [1, 0, 2]), spread(B, [0, 7, 0])]))
+    store.commit(Effects([step(A, 1, 5, 9)], spread=[spread(A, [10, 20, 30])]))
+    store.commit(Effects([step(A, 1, 9, 11)]))
+
+    assert backend.spread() == {
+        ("scorers", A, 0, "1"): [11, 20, 32],
+        ("scorers", B, 0, "1"): [0, 7, 0],
+    }
+
+
+def test_counts_of_other_hours_models_and_groups_are_kept_apart(backend: Backend) -> None:
+    hour = NOON_US // HOUR_US
+    parts = [spread(A, [1]), spread(A, [2], hour), spread(A, [4, 8], hour, model_version="2")]
+    for group in ("scorers", "shadow"):
+        store = backend.store(group)
+        store.acquire({A: 0})
+        for start, each in enumerate(parts):
+            store.commit(Effects([step(A, 1, start, start + 1)], spread=[each]))
+
+    hour_us = hour * HOUR_US
+    assert backend.spread() == {
+        (group, A, *key): counts
+        for group in ("scorers", "shadow")
+        for key, counts in {(0, "1"): [1], (hour_us, "1"): [2], (hour_us, "2"): [4, 8]}.items()
+    }
+
+
+def test_a_batch_that_is_repeated_after_a_lost_reply_is_not_counted_again(backend: Backend) -> None:
+    store = backend.store()
+    store.acquire({A: 0})
+    batch = Effects([step(A, 1, 0, 5)], spread=[spread(A, [1, 2])])
+    store.commit(batch)
+    at = store.acquire({A: 0})[A]
+
+    with pytest.raises(Fenced):
+        store.commit(batch)
+    store.commit(Effects([step(A, at.epoch, at.next_offset, 6)], spread=[spread(A, [0, 1])]))
+
+    assert backend.spread() == {("scorers", A, 0, "1"): [1, 3]}
 
 
 def test_what_was_accepted_in_a_span_of_event_time_can_be_recalled(store: Store) -> None:

@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+import pandas as pd
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import make_url
 
-from tests.end_to_end.pipeline import LOG, Pipeline, Scores, evaluate
+from tests.end_to_end.pipeline import LOG, Pipeline, Scores, evaluated, flagged_in
 from tests.stack import Servers
 
 
@@ -37,9 +38,15 @@ def new_pipeline(
 
 
 @pytest.fixture(scope="session")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    """What `fraud_model.py evaluate logFraud.json` flags, and with what probability."""
-    return evaluate(LOG, tmp_path_factory.mktemp("offline"))
+def offline_rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """What `fraud_model.py evaluate logFraud.json` writes: features and score of each row."""
+    return evaluated(LOG, tmp_path_factory.mktemp("offline"))
+
+
+@pytest.fixture(scope="session")
+def offline(offline_rows: pd.DataFrame) -> Scores:
+    """What it flags, and with what probability."""
+    return flagged_in(offline_rows)
 
 
 @contextmanager

@@ -98,6 +98,11 @@ class Pipeline:
         )
         return {transaction_id: score.hex() for transaction_id, score in rows}
 
+    def spread(self) -> list[int]:
+        """What was counted in each bin, all hours and partitions together."""
+        rows = self._query("SELECT counts FROM feature.hourly_spread")
+        return [sum(counts) for counts in zip(*(row for (row,) in rows), strict=True)]
+
     def seen(self) -> dict[str, Seen]:
         """What was kept of every scored transaction."""
         rows = self._query("SELECT transaction_id, features, fraud_probability, is_flagged"
@@ -149,9 +154,8 @@ def finish(script: Script) -> Script:
     return script
 
 
-def evaluate(log: Path, directory: Path) -> Scores:
-    """Score a log offline and return what it flags."""
-    frame = evaluated(log, directory)
+def flagged_in(frame: pd.DataFrame) -> Scores:
+    """Return what a log that was scored offline flags."""
     flagged = frame[frame["is_flagged"]]
     assert len(flagged) > 0
     return {

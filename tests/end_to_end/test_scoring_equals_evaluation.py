@@ -11,9 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from xxhash import xxh64_intdigest
 
 from flagpost.core.effects import Counts
+from flagpost.core.spread import SAMPLE_EVERY, TrainedSpread
+from flagpost.saved_model import load_saved_model
+from flagpost.settings import PRETRAINED_MODEL
 from tests.end_to_end.pipeline import LOG, Pipeline, Scores, transactions_of
 
 AT_ONCE = 3
@@ -143,3 +149,32 @@ def test_the_table_holds_what_evaluation_flags_with_the_same_bits(
     assert run.pipeline.counts("labels_topic") == Counts(
         n_in=n_labels + n_labels * copies, n_clean=n_labels, n_duplicate=n_labels * copies
     )
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_each_sampled_transaction_is_counted_once_in_the_bins_of_its_features_and_score(
+    name: str, runs: dict[str, Run], taken: dict[str, "Future[None]"], offline_rows: pd.DataFrame
+) -> None:
+    run = runs[name]
+    sent = {json.loads(line)["transaction_id"] for line in transactions_of(run.log)}
+    ids = [each for each in sent if xxh64_intdigest(each.encode()) % SAMPLE_EVERY == 0]
+    sampled = offline_rows[offline_rows["transaction_id"].isin(ids)]
+    model = load_saved_model(PRETRAINED_MODEL)
+
+    taken[name].result()
+
+    counts = run.pipeline.spread()
+    assert counts == histograms(model.manifest.spread, sampled)
+    n_features = len(model.manifest.feature_names) + 1
+    assert sum(counts) == n_features * len(ids) > 0
+
+
+def histograms(spreads: list[TrainedSpread], rows: pd.DataFrame) -> list[int]:
+    """Count rows in the bins of each feature, one behind the other."""
+    return [
+        int(n)
+        for each in spreads
+        for n in np.bincount(
+            np.searchsorted(each.edges, rows[each.feature]), minlength=len(each.shares)
+        )
+    ]

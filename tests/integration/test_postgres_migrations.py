@@ -19,7 +19,7 @@ from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
 from flagpost.postgres.tables import Base
 
-OURS = {"stream", "scores", "label"}
+OURS = {"stream", "scores", "label", "feature"}
 
 
 @pytest.fixture
@@ -87,7 +87,8 @@ def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:
         """
         SELECT table_schema, table_name, column_name
         FROM information_schema.columns
-        WHERE table_schema IN ('stream', 'scores', 'label') AND table_name <> 'schema_version'
+        WHERE table_schema IN ('stream', 'scores', 'label', 'feature')
+          AND table_name <> 'schema_version'
           AND (col_description(format('%I.%I', table_schema, table_name)::regclass,
                                ordinal_position) IS NULL
                OR obj_description(format('%I.%I', table_schema, table_name)::regclass) IS NULL
@@ -111,8 +112,15 @@ def test_packed_columns_are_stored_without_trying_to_compress_them(engine: Engin
     [
         "INSERT INTO stream.positions VALUES ('t', 0, 'g', 1, 5, NULL, 5, 3, 1, 0, 0)",
         "INSERT INTO stream.journal VALUES ('t', 0, 'g', 5, 5, now(), now(), '')",
+        "INSERT INTO feature.hourly_spread VALUES (now(), 'v', 't', 0, 'g', '{1,NULL}')",
+        "INSERT INTO feature.training_spread VALUES ('v', 'amount', 1, '{5}', '{1}')",
     ],
-    ids=["counts that do not add up", "an empty segment"],
+    ids=[
+        "counts that do not add up",
+        "an empty segment",
+        "a bin without a count",
+        "a bin without a share",
+    ],
 )
 def test_the_tables_refuse_what_cannot_be(engine: Engine, statement: str) -> None:
     with pytest.raises(IntegrityError, match="check constraint"):

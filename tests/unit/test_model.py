@@ -1,4 +1,5 @@
 import json
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -122,11 +123,13 @@ def test_an_altered_file_is_refused_before_it_is_unpickled(
     [
         ({"libraries": {"scikit-learn": "0.24.2"}}, "scikit-learn 0.24.2"),
         ({"format": 99}, "format 99"),
+        ({"format": 2, "spread": []}, "format 2; this program reads format 3: retrain the model"),
         ({"matrix_columns": ["amount"]}, "retrain"),
         ({"threshold": "high"}, "not a model manifest"),
         ({"threshold": 0.9}, "altered"),
         ({"population_mean_cents": 1.0}, "altered"),
         ({"feature_names": ["amount"]}, "altered"),
+        ({"spread": []}, "altered"),
         ({"libraries": {}}, "scikit-learn unknown"),
     ],
 )
@@ -151,10 +154,34 @@ def test_a_model_with_another_threshold_or_mean_has_another_version(
 
 
 def test_an_impossible_threshold_is_refused(fitted: FraudModel, tmp_path: Path) -> None:
-    fitted.threshold = -5.0
-    fitted.save(tmp_path / "m.joblib")
+    impossible = copy(fitted)
+    impossible.threshold = -5.0
+    impossible.save(tmp_path / "m.joblib")
     with pytest.raises(ModelRefused, match="out of range"):
         FraudModel.load(tmp_path / "m.joblib")
+
+
+@pytest.mark.parametrize("lack", [slice(1, None), slice(None, -1), slice(None, None, -1)])
+def test_a_model_that_does_not_say_how_every_feature_spread_is_refused(
+    fitted: FraudModel, tmp_path: Path, lack: slice
+) -> None:
+    unsaid = copy(fitted)
+    unsaid.spread = fitted.spread[lack]
+    unsaid.save(tmp_path / "m.joblib")
+    with pytest.raises(ModelRefused, match="how each feature spread: retrain"):
+        FraudModel.load(tmp_path / "m.joblib")
+
+
+def test_a_saved_model_says_how_features_and_scores_spread_to_the_bit(
+    fitted: FraudModel, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "m.joblib")
+    loaded = FraudModel.load(tmp_path / "m.joblib")
+    assert loaded.spread == fitted.spread
+    assert [each.feature for each in loaded.spread] == [*fitted.feature_names, "fraud_probability"]
+    rows = some_features(5_000, seed=1)
+    amounts = rows[:, FEATURE_NAMES.index("amount")]
+    assert loaded.spread[0].shares[0] == (amounts <= loaded.spread[0].edges[0]).mean()
 
 
 def test_a_model_that_cannot_be_written_is_a_bad_setting(

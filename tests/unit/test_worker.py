@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Event
@@ -11,13 +12,16 @@ from typing import cast
 import numpy as np
 import pytest
 from tenacity import wait_fixed
+from xxhash import xxh64_intdigest
 
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.features import COUNT_30D
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import tabulate
 from flagpost.core.segment import unpack
+from flagpost.core.spread import SAMPLE_EVERY, TrainedSpread, bins_of
 from flagpost.dead_share import DeadShare
 from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
@@ -38,6 +42,7 @@ RULES = ScoringRules(
     threshold=0.5,
     population_mean_cents=0.0,
     model_version="test",
+    bins=bins_of([TrainedSpread("amount", [10.0], [0.5, 0.5])]),
 )
 
 
@@ -140,6 +145,18 @@ def windows(database: Database) -> dict[str, int]:
     }
 
 
+def n_counted(database: Database) -> int:
+    """How many transactions the spread of the one feature of these rules was counted on."""
+    return sum(map(sum, database.spread.values()))
+
+
+def n_sampled(log: Log) -> int:
+    """How many transactions the ids of a log choose for the spread."""
+    values = {record.value for records in log.values() for record in records if record}
+    ids = [json.loads(value)["transaction_id"] for value in values if value]
+    return sum(xxh64_intdigest(each.encode()) % SAMPLE_EVERY == 0 for each in ids)
+
+
 def totals(database: Database) -> Counts:
     return sum(database.totals.values(), Counts())
 
@@ -205,10 +222,13 @@ def test_a_message_delivered_again_is_counted_and_neither_scored_nor_kept(
     log: Log, database: Database
 ) -> None:
     score_all(log, MemoryStore(database, GROUP))
+    counted = n_counted(database)
     for partition in log:
         log[partition] *= 2
 
     score_all(log, MemoryStore(database, GROUP))
+
+    assert n_counted(database) == counted == n_sampled(log) > 0
 
     assert windows(database) == WHOLE_LOG
     assert totals(database) == WHOLE_COUNTS + Counts(60, 0, 0, 60, 0)
@@ -241,6 +261,7 @@ def test_an_absent_database_is_waited_for_without_doubling_or_losing_anything(
 
     assert windows(database) == WHOLE_LOG
     assert totals(database) == WHOLE_COUNTS
+    assert n_counted(database) == n_sampled(log) > 0
     ends = {partition: at.next_offset for (_, partition), at in database.positions.items()}
     assert ends == {A: 40, B: 20}
 
@@ -266,6 +287,31 @@ def test_a_worker_that_is_fenced_writes_nothing_and_takes_over_again(
     assert windows(database) == WHOLE_LOG
     assert totals(database) == WHOLE_COUNTS
     assert database.positions[GROUP, A].epoch == 5
+
+
+@pytest.mark.parametrize("batch_messages", [1, 5, 1_000])
+def test_a_day_is_counted_by_itself_in_an_hour_that_the_stream_had_come_to(
+    database: Database, batch_messages: int
+) -> None:
+    hours = range(3 * 24)
+    log: Log = {A: [payment(1, 60 * hour) for hour in hours]}
+    first_hour = 1_750_000_000 // 3_600
+    chosen = [hour for hour in hours if n_sampled({A: [payment(1, 60 * hour)]})]
+    source = MemorySource(log)
+
+    worker(source, MemoryStore(database, GROUP), batch_messages=batch_messages).run(
+        until_caught_up=True
+    )
+
+    days = Counter((first_hour + hour) // 24 for hour in chosen)
+    counted: Counter[int] = Counter()
+    for (_, _, hour_us, _), counts in database.spread.items():
+        counted[hour_us // HOUR_US // 24] += sum(counts)
+    assert counted == days
+    assert len(days) > 1
+    if batch_messages == 1:
+        found = {key[2] // HOUR_US - first_hour for key in database.spread}
+        assert found == set(chosen)
 
 
 def test_windows_are_right_after_any_rebalance(database: Database) -> None:

@@ -24,6 +24,7 @@ from flagpost.core.observed import Observed
 from flagpost.core.pipeline import ScoringRules, observe_transactions
 from flagpost.core.scorer import tabulate
 from flagpost.core.segment import LabelEntries
+from flagpost.core.spread import TrainedSpread, bins_of
 from flagpost.dead_share import DeadShare
 from flagpost.events import Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
@@ -48,6 +49,7 @@ RULES = ScoringRules(
     threshold=0.5,
     population_mean_cents=5_000.0,
     model_version="test",
+    bins=bins_of([TrainedSpread("amount", [10.0], [0.5, 0.5])]),
 )
 
 

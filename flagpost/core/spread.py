@@ -1,0 +1,172 @@
+"""How features and scores spread: counts in bins that each held a tenth of the training data.
+
+Only one transaction in `SAMPLE_EVERY` is counted. Which ones its key decides, so that neither the
+size of a batch nor a replay changes the choice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flagpost.compiled import compiled
+from flagpost.core.calendar import DAY_US
+from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.history import Int64s
+from flagpost.core.scorer import Floats
+
+FRAUD_PROBABILITY = "fraud_probability"
+"""Counted like a feature, behind the last one."""
+
+SAMPLE_EVERY = 16
+"""A power of two."""
+
+MOST_BINS = 10
+
+_COLUMNS = (*FEATURE_NAMES, FRAUD_PROBABILITY)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedSpread:
+    """How one feature spread over the training data.
+
+    Bin i holds values x with edges[i - 1] < x <= edges[i]; the first and the last are open. So
+    there is one more share than there are edges. The shares add up to 1.
+    """
+
+    feature: str
+    edges: list[float]
+    shares: list[float]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the edges ascend and each bin has a share."""
+        ascends = all(lower < upper for lower, upper in pairwise(self.edges))
+        return ascends and len(self.shares) == len(self.edges) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """The bins of k features, one behind the other: feature j has edges[starts[j]:starts[j + 1]].
+
+    `columns[j]` is its column in the feature matrix, or the number of columns for the probability.
+    """
+
+    columns: Int64s  # (k,)
+    starts: Int64s  # (k + 1,)
+    edges: Floats
+
+    @property
+    def n_bins(self) -> int:
+        """The bins of all features together."""
+        return self.edges.size + self.columns.size
+
+    def count(
+        self,
+        transaction_key: Int64s,
+        is_duplicate: NDArray[np.bool_],
+        features: Floats,
+        fraud_probability: Floats,
+    ) -> Int64s:
+        """Count the sampled ones of n transactions; duplicates are left out.
+
+        Returns:
+            Shape (n_bins,): the counts of the features one behind the other.
+        """
+        counts = np.zeros(self.n_bins, np.int64)
+        _count(
+            transaction_key, is_duplicate, features, fraud_probability,
+            self.columns, self.starts, self.edges, counts,
+        )  # fmt: skip
+        return counts
+
+
+def bins_of(spreads: Sequence[TrainedSpread]) -> Bins:
+    """Put the bins of several features behind each other, in the given order."""
+    return Bins(
+        columns=np.array([_COLUMNS.index(each.feature) for each in spreads], np.int64),
+        starts=np.cumsum([0, *(len(each.edges) for each in spreads)]).astype(np.int64),
+        edges=np.array([edge for each in spreads for edge in each.edges], np.float64),
+    )
+
+
+def first_bins(spreads: Sequence[TrainedSpread]) -> list[int]:
+    """Return the place of each feature's first bin among all of them."""
+    return list(accumulate((len(each.shares) for each in spreads[:-1]), initial=0))
+
+
+def spread_of_training(
+    names: Sequence[str], features: Floats, fraud_probability: Floats
+) -> list[TrainedSpread]:
+    """Choose bins on the training data, of the named features and of the probability.
+
+    Args:
+        names: a subset of `FEATURE_NAMES`.
+        features: shape (n, len(FEATURE_NAMES)).
+        fraud_probability: shape (n,), what the model says of these rows.
+    """
+    spreads = [_spread(name, features[:, FEATURE_NAMES.index(name)]) for name in names]
+    return [*spreads, _spread(FRAUD_PROBABILITY, fraud_probability)]
+
+
+def _spread(feature: str, column: Floats) -> TrainedSpread:
+    ordered = np.sort(column)
+    edges = _choose_edges(ordered)
+    ends = np.searchsorted(ordered, edges, side="right")
+    n_inside = np.diff(ends, prepend=0, append=ordered.size)
+    return TrainedSpread(feature, edges.tolist(), (n_inside / ordered.size).tolist())
+
+
+def _choose_edges(ordered: Floats) -> Floats:
+    """Give each value a bin of its own while there are few of them, else each tenth of the rows.
+
+    No edge is the largest value, behind which nothing could be; but a feature that never varied
+    gets two bins, so that it is seen when it begins to.
+    """
+    distinct = ordered[np.diff(ordered, prepend=-np.inf) > 0]
+    if distinct.size <= MOST_BINS:
+        return distinct[: max(distinct.size - 1, 1)]
+    tenths = ordered[np.arange(1, MOST_BINS) * ordered.size // MOST_BINS]
+    return np.unique(np.minimum(tenths, distinct[-2]))
+
+
+def each_day(stream_time_us: Int64s) -> list[slice]:
+    """Part n rows, in the order of the stream's time, by its days; days without rows are left out.
+
+    In real time all rows of a batch are of one day, and nearly always of one hour.
+    """
+    if not stream_time_us.size:
+        return []
+    first, last = int(stream_time_us[0]) // DAY_US, int(stream_time_us[-1]) // DAY_US
+    if first == last:
+        return [slice(0, stream_time_us.size)]
+    midnights = np.arange(first, last + 2) * DAY_US
+    places = np.unique(np.searchsorted(stream_time_us, midnights)).tolist()
+    return [slice(start, end) for start, end in pairwise(places)]
+
+
+@compiled
+def is_sampled(transaction_key: int) -> bool:
+    """Say whether the transaction with this key is counted."""
+    return transaction_key & (SAMPLE_EVERY - 1) == 0
+
+
+@compiled
+def _count(
+    transaction_key: Int64s, is_duplicate: NDArray[np.bool_],
+    features: Floats, fraud_probability: Floats,
+    columns: Int64s, starts: Int64s, edges: Floats, counts: Int64s,
+) -> None:  # fmt: skip
+    for row in range(transaction_key.size):
+        if is_duplicate[row] or not is_sampled(transaction_key[row]):
+            continue
+        for place in range(columns.size):
+            column = columns[place]
+            is_feature = column < features.shape[1]
+            x = features[row, column] if is_feature else fraud_probability[row]
+            edge = starts[place]
+            while edge < starts[place + 1] and edges[edge] < x:
+                edge += 1
+            counts[edge + place] += 1

@@ -1,0 +1,18 @@
+"""What is stored, as SQLAlchemy models by schema; psql shows the comments with the tables."""
+
+from flagpost.postgres.tables.base import Base
+from flagpost.postgres.tables.feature import HourlySpread, TrainingSpread
+from flagpost.postgres.tables.label import FraudLabel
+from flagpost.postgres.tables.scores import FraudScore, FraudTransaction
+from flagpost.postgres.tables.stream import JournalSegment, StreamPosition
+
+__all__ = [
+    "Base",
+    "FraudLabel",
+    "FraudScore",
+    "FraudTransaction",
+    "HourlySpread",
+    "JournalSegment",
+    "StreamPosition",
+    "TrainingSpread",
+]

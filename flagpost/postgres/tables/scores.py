@@ -1,0 +1,88 @@
+"""Schema `scores`: what the scorer has decided."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Index, Numeric, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Integer
+
+from flagpost.postgres.tables.base import Base
+
+
+class FraudTransaction(Base):
+    """A flagged transaction with its reasons."""
+
+    __tablename__ = "fraud_transactions"
+    __table_args__ = (
+        Index(None, "ts"),
+        Index(None, "user_id", "ts"),
+        Index(None, "terminal_id", "ts"),
+        {
+            "schema": "scores",
+            "comment": "Flagged transactions, each once, with the reasons. Clean transactions are "
+            "counted in stream.positions and not stored.",
+        },
+    )
+
+    transaction_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Id of the transaction, as its sender gave it"
+    )
+    user_id: Mapped[str] = mapped_column(comment="Customer who paid")
+    terminal_id: Mapped[str | None] = mapped_column(
+        comment="Terminal where the payment was made; null when the message named none"
+    )
+    ts: Mapped[datetime] = mapped_column(comment="When the transaction happened")
+    amount: Mapped[Decimal] = mapped_column(
+        Numeric(14, 2), comment="Amount in the currency of the stream, to the cent"
+    )
+    fraud_probability: Mapped[float] = mapped_column(
+        comment="Probability of fraud by the model, from 0 to 1"
+    )
+    risk_level: Mapped[str] = mapped_column(comment="LOW, MEDIUM or HIGH")
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSONB, comment="Why it was flagged, strongest reason first"
+    )
+    model_version: Mapped[str] = mapped_column(comment="Model that decided")
+    topic: Mapped[str] = mapped_column(comment="Kafka topic of the message")
+    partition: Mapped[int] = mapped_column(Integer, comment="Partition of the message")
+    kafka_offset: Mapped[int] = mapped_column(comment="Offset of the message in its partition")
+    scored_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When the decision was made"
+    )
+    features: Mapped[dict[str, float] | None] = mapped_column(
+        JSONB,
+        comment="Value of every feature by name, as the model saw it; null in rows from before "
+        "this was kept",
+    )
+
+
+class FraudScore(Base):
+    """What the model saw of a transaction, flagged or not."""
+
+    __tablename__ = "fraud_scores"
+    __table_args__ = (
+        {
+            "schema": "scores",
+            "comment": "Every scored transaction with all that the model saw of it, flagged or "
+            "not. Filled only where FLAGPOST_KEEP_SCORES=all, to compare with offline scoring.",
+        },
+    )
+
+    transaction_id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Id of the transaction, as its sender gave it"
+    )
+    ts: Mapped[datetime] = mapped_column(comment="When the transaction happened")
+    fraud_probability: Mapped[float] = mapped_column(
+        comment="Probability of fraud by the model, from 0 to 1"
+    )
+    is_flagged: Mapped[bool] = mapped_column(comment="Whether it was flagged")
+    features: Mapped[dict[str, float]] = mapped_column(
+        JSONB, comment="Value of every feature by name, exact to the last bit"
+    )
+    model_version: Mapped[str] = mapped_column(comment="Model that scored it")
+    scored_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(), comment="When it was scored"
+    )
