@@ -43,6 +43,11 @@ class EventOrder:
         """Say whether nothing is held back."""
         return self._alignment.is_empty
 
+    @property
+    def n_held(self) -> int:
+        """Count the messages that are held."""
+        return self._alignment.n_held
+
     def drop(self, partition: Partition) -> None:
         """Forget what is held of a partition that is going to be read again, by somebody."""
         self._alignment.drop(partition)
@@ -119,8 +124,8 @@ class EventOrder:
 
     def _pace(self, own: Collection[Partition]) -> None:
         """Pause the reading of partitions of which too much is held, resume it later."""
-        full = {p for p in own if self._alignment.n_held(p) > MOST_HELD_MESSAGES}
-        roomy = {p for p in self._paused if 2 * self._alignment.n_held(p) < MOST_HELD_MESSAGES}
+        full = {p for p in own if self._alignment.n_held_of(p) > MOST_HELD_MESSAGES}
+        roomy = {p for p in self._paused if 2 * self._alignment.n_held_of(p) < MOST_HELD_MESSAGES}
         self._source.pause(full - self._paused)
         self._source.resume(roomy)
         self._paused = (self._paused | full) - roomy

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import NamedTuple
 
@@ -89,6 +89,10 @@ class Processing:
     def is_busy(self) -> bool:
         """Say whether anything is under way."""
         return self._scoring is not None or bool(self._commits)
+
+    def is_scored_within(self, seconds: float) -> bool:
+        """Wait for the scores under way, so long at most; say whether there are none any more."""
+        return self._scoring is None or bool(wait([self._scoring.done], seconds).done)
 
     def begin(
         self, pieces: Sequence[Piece[Chunk]], positions: Mapping[Partition, Position]

@@ -51,6 +51,9 @@ POLL_SECONDS = 0.5
 PEER_SECONDS = 0.01
 """How long a poll waits while messages are held back: how soon one notices that others went on."""
 
+SCORING_SECONDS = 0.01
+"""How long one waits for scores until it is worth while to read more messages."""
+
 log = structlog.get_logger()
 
 
@@ -123,15 +126,18 @@ class Worker:
     def _step(self) -> None:
         poll = self._source.poll(self._batch_messages, self._patience_seconds())
         pieces = self._decode(poll)
-        is_changing = bool(poll.lost or poll.assigned or self._held.wanted)
-        with self._heeding_fences():
-            self._pass_on()
-            if is_changing or self._stop.is_set():
+        if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
+            with self._heeding_fences():
                 self._finish()
         if self._stop.is_set():
             return  # what was read meanwhile is read again, by whoever goes on
-        self._held.shorten_journal()
         self._take_in(poll, pieces)
+        has_room = self._order.n_held < self._batch_messages
+        if has_room and not self._processing.is_scored_within(SCORING_SECONDS):
+            return  # there is time to read more
+        with self._heeding_fences():
+            self._pass_on()
+        self._held.shorten_journal()
         ready = self._order.release(self._held.positions)
         if ready:
             self._processing.begin(ready, self._held.positions)

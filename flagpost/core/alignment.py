@@ -40,9 +40,14 @@ class Alignment(Generic[M]):
         if piece.stream_time_us.size:
             self._arrived_us[piece.partition] = int(piece.stream_time_us[-1])
 
-    def n_held(self, partition: Partition) -> int:
+    def n_held_of(self, partition: Partition) -> int:
         """Count the messages that are held of a partition."""
         return sum(piece.n_messages for piece in self._held.get(partition, ()))
+
+    @property
+    def n_held(self) -> int:
+        """Count the messages that are held."""
+        return sum(map(self.n_held_of, list(self._held)))
 
     def arrived_us(self, partition: Partition, processed_us: int | None) -> int | None:
         """Return the stream time up to which a partition has been read, processed or not."""
