@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from flagpost.byte_words import bytes_and_offsets, word_at
+from flagpost.byte_words import in_a_row, word_at
 from flagpost.compiled import compiled
 
 MAX_ID_CHARACTERS = 256
@@ -38,26 +37,22 @@ def read_ids(ids: Sequence[str | int | None]) -> IdColumn:
 
     Empty ids, ids with a NUL and ids of more than 256 bytes (so perhaps characters) are doubtful.
     """
-    try:
-        column = pa.array(ids, pa.large_utf8())
-    except pa.ArrowTypeError:
-        ids = [str(value) if isinstance(value, int) else value for value in ids]
-        column = pa.array(ids, pa.large_utf8())
-    text, offsets = bytes_and_offsets(column)
+    texts = [str(each) if isinstance(each, int) else each for each in ids]
+    text, offsets = in_a_row([each.encode() if each is not None else None for each in texts])
     return IdColumn(
-        texts=ids,
+        texts=texts,
         keys=hash_texts(text, offsets),
-        doubtful=_doubtful(column, text, np.diff(offsets)),
+        doubtful=_doubtful(texts, text, np.diff(offsets)),
     )
 
 
 def _doubtful(
-    column: pa.LargeStringArray, text: NDArray[np.uint8], lengths: NDArray[np.int64]
+    texts: Sequence[str | None], text: NDArray[np.uint8], lengths: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    present = np.asarray(column.is_valid())
+    present = np.array([each is not None for each in texts], np.bool_)
     doubtful: NDArray[np.bool_] = (lengths > MAX_ID_CHARACTERS) | ((lengths == 0) & present)
     if text.min(initial=1) == 0:
-        doubtful |= np.array(["\0" in (value or "") for value in column.to_pylist()], np.bool_)
+        doubtful |= np.array(["\0" in (each or "") for each in texts], np.bool_)
     return doubtful
 
 

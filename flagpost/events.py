@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flagpost.bad_messages import BadMessage, Reason
-from flagpost.byte_words import bytes_and_offsets
+from flagpost.byte_words import in_a_row
 from flagpost.event_columns import UNKNOWN_BALANCE, Transactions, merged, to_columns
 from flagpost.field_mapping import AS_DESIGNED, FieldMapping, load_mapping, struct_of
 from flagpost.inspection import find_problem
@@ -68,11 +67,11 @@ class TransactionDecoder:
         """
         if self._plain is None:
             return self._decode_others(values, np.arange(len(values)), latest_event_time_us)
-        messages = pa.array(values, pa.large_binary())
-        transactions, is_plain = self._plain.read(*bytes_and_offsets(messages))
+        text, offsets = in_a_row(values)
+        transactions, is_plain = self._plain.read(text, offsets)
         is_plain &= transactions.event_time_us >= 0
         is_plain &= transactions.event_time_us <= latest_event_time_us
-        is_plain &= are_utf8(messages, values)
+        is_plain &= are_utf8(values, text)
         if is_plain.all():
             return transactions, []
         places = np.flatnonzero(~is_plain)

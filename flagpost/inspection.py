@@ -17,8 +17,9 @@ import msgspec
 
 from flagpost.bad_messages import Problem, Reason
 from flagpost.event_keys import MAX_ID_CHARACTERS
-from flagpost.event_times import UNREADABLE_TIME, Timestamp, parse_time
+from flagpost.event_times import Timestamp, parse_time
 from flagpost.field_mapping import READ_FIELDS, REQUIRED_FIELDS, FieldMapping
+from flagpost.plain_times import UNREADABLE_TIME
 from flagpost.repeated_fields import MAX_DEPTH
 
 MAX_MESSAGE_BYTES = 1_000_000

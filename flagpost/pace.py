@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagpost.errors import BadConfiguration
-from flagpost.event_times import UNREADABLE_TIME, parse_time
+from flagpost.event_times import parse_time
 from flagpost.events import FieldMapping
 from flagpost.field_mapping import struct_of
 from flagpost.logs import LogBatch
+from flagpost.plain_times import UNREADABLE_TIME
 
 Pace = Callable[[LogBatch], NDArray[np.float64]]
 """Gives (n,) seconds for the n messages of the next batch, never falling, also across batches."""

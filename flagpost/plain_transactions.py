@@ -27,7 +27,7 @@ from flagpost.plain_json import (
     read_value,
     skip_space,
 )
-from flagpost.plain_times import NO_TIME, read_plain_time
+from flagpost.plain_times import UNREADABLE_TIME, read_plain_time
 from flagpost.texts import SpanTexts
 
 Int64s = NDArray[np.int64]
@@ -218,7 +218,7 @@ def _take(
         return _take_id(text, start, end, field, kind, rows, row)
     if field == _TIMESTAMP:
         rows.event_time_us[row] = _time_us(text, start, end, kind, digits)
-        return bool(rows.event_time_us[row] != NO_TIME)
+        return bool(rows.event_time_us[row] != UNREADABLE_TIME)
     if field == _AMOUNT:
         cents = _cents(kind, digits, n_fraction)
         rows.amount_cents[row] = cents
@@ -249,11 +249,11 @@ def _take_id(
 
 @compiled
 def _time_us(text: Bytes, start: int, end: int, kind: int, digits: int) -> int:
-    """Read a text, or whole seconds or milliseconds; microseconds, or NO_TIME."""
+    """Read a text, or whole seconds or milliseconds; microseconds, or UNREADABLE_TIME."""
     if kind == STRING:
         return read_plain_time(text, start + 1, end - 1)
     if kind != INTEGER or not 0 <= digits < _LAST_MILLISECONDS:
-        return NO_TIME
+        return UNREADABLE_TIME
     return digits * (1_000 if digits >= _FIRST_MILLISECONDS else 1_000_000)
 
 

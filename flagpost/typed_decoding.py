@@ -6,11 +6,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flagpost.bad_messages import BadMessage, Problem
-from flagpost.byte_words import bytes_and_offsets
+from flagpost.byte_words import in_a_row
 from flagpost.inspection import MAX_MESSAGE_BYTES
 from flagpost.repeated_fields import find_repeated_fields
 
@@ -85,21 +84,18 @@ def decode_each(
 
 def _find_odd_bytes(values: Sequence[bytes | None]) -> NDArray[np.bool_]:
     """Look at the raw bytes for what the decoder does not see."""
-    messages = pa.array(values, pa.large_binary())
-    text, offsets = bytes_and_offsets(messages)
+    text, offsets = in_a_row(values)
     is_odd = find_repeated_fields(text, offsets)
     is_odd |= np.diff(offsets) > MAX_MESSAGE_BYTES
-    is_odd |= ~are_utf8(messages, values)
+    is_odd |= ~are_utf8(values, text)
     return is_odd
 
 
-def are_utf8(messages: pa.LargeBinaryArray, values: Sequence[bytes | None]) -> NDArray[np.bool_]:
-    """Say of n messages, given in both forms, which are UTF-8."""
-    try:
-        messages.cast(pa.large_utf8())
-    except pa.ArrowInvalid:
-        return np.array([_is_utf8(value or b"") for value in values], np.bool_)
-    return np.ones(len(values), np.bool_)
+def are_utf8(values: Sequence[bytes | None], text: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say of n messages, given one by one and in a row, which are UTF-8."""
+    if text.max(initial=0) < 0x80:  # ASCII
+        return np.ones(len(values), np.bool_)
+    return np.array([_is_utf8(value or b"") for value in values], np.bool_)
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -93,11 +93,9 @@ def grown(arena: Arena) -> Arena:
 
 
 def _doubled(array: Int64s) -> Int64s:
-    """Return a copy with ABSENT in the new half; that of a wide array is left to be filled."""
+    """Return a copy with a new half that is not filled: it takes no memory before it is used."""
     doubled = np.empty((2 * len(array), *array.shape[1:]), np.int64)
     doubled[: len(array)] = array
-    if array.ndim == 1:
-        doubled[len(array) :] = ABSENT
     return doubled
 
 

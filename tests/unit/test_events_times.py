@@ -2,7 +2,8 @@ from itertools import product
 
 import pytest
 
-from flagpost.event_times import UNREADABLE_TIME, Timestamp, parse_time, parse_times
+from flagpost.event_times import Timestamp, parse_time, parse_times
+from flagpost.plain_times import UNREADABLE_TIME
 
 NOON_US = 1_743_508_800_000_000
 

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flagpost.byte_words import bytes_and_offsets
+from flagpost.byte_words import in_a_row
 from flagpost.events import FieldMapping, TransactionDecoder
-from flagpost.plain_times import NO_TIME, read_plain_time
+from flagpost.plain_times import UNREADABLE_TIME, read_plain_time
 from flagpost.plain_transactions import PlainReader
 
 LATEST_US = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
@@ -93,7 +92,7 @@ def columns_of(decoder: TransactionDecoder, values: Sequence[bytes | None]) -> d
 
 
 def plainness(values: Sequence[bytes | None]) -> list[bool]:
-    text, offsets = bytes_and_offsets(pa.array(values, pa.large_binary()))
+    text, offsets = in_a_row(values)
     is_plain: list[bool] = PlainReader(str).read(text, offsets)[1].tolist()
     return is_plain
 
@@ -125,7 +124,7 @@ def test_a_plain_time_is_the_time_that_it_says(local: datetime, offset_minutes: 
 
 def test_what_is_no_time_is_not_read_as_one() -> None:
     text = np.frombuffer(b"2025-01-03T18:18:2xZ", np.uint8)
-    assert read_plain_time(text, 0, text.size) == NO_TIME
+    assert read_plain_time(text, 0, text.size) == UNREADABLE_TIME
 
 
 def test_common_messages_go_the_fast_way() -> None:
@@ -152,7 +151,7 @@ def test_a_message_with_more_than_64_fields_is_not_plain() -> None:
 def test_the_fast_way_reads_renamed_fields() -> None:
     mapping = FieldMapping({"user_id": "devideId", "amount": "värde"})
     value = GOOD.replace(b"user_id", b"devideId").replace(b"amount", "värde".encode())
-    text, offsets = bytes_and_offsets(pa.array([value], pa.large_binary()))
+    text, offsets = in_a_row([value])
     transactions, is_plain = PlainReader(mapping.source_name).read(text, offsets)
     assert is_plain.all()
     assert list(transactions.user_id) == ["C1"]
