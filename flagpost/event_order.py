@@ -11,7 +11,7 @@ from flagpost.idleness import IDLE_SECONDS, Idleness
 from flagpost.kafka.source import Chunk, Source
 from flagpost.peers import Peers
 
-MOST_HELD_MESSAGES = 20_000
+MOST_HELD_MESSAGES = 8_000
 """Of a partition; beyond this its reading pauses."""
 
 FRESH_SECONDS = IDLE_SECONDS / 4

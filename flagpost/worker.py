@@ -124,7 +124,7 @@ class Worker:
             self._give_up()
 
     def _step(self) -> None:
-        poll = self._source.poll(self._room(), self._patience_seconds())
+        poll = self._source.poll(self._batch_messages, self._patience_seconds())
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
             with self._heeding_fences():
@@ -145,10 +145,6 @@ class Worker:
             self._rest()
         self._idle = not ready and not self._held.wanted and self._order.is_empty
         self._say_back()
-
-    def _room(self) -> int:
-        """Count the messages to read; some always, for those that all others wait for."""
-        return max(self._batch_messages - self._order.n_held, self._batch_messages // 8, 1)
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
