@@ -53,7 +53,7 @@ def main(
     """
     clients = [client] if client else list(get_args(KafkaClient))
     with bench_stack(console.print) as stack:
-        log = _messages(events)
+        log = find_messages(events)
         labels = count_labels(log)
         topic = name_fresh_topic(stack)
         settings = stack.model_copy(
@@ -83,9 +83,9 @@ def main(
     _keep(report, out)
 
 
-def _messages(events: int) -> Path:
+def find_messages(events: int) -> Path:
     """Find the messages of an earlier benchmark or make them, in another process: see `Usage`."""
-    log = BENCH_HOME / f"messages-{events}.jsonl"
+    log = BENCH_HOME / f"payments-and-labels-{events}.jsonl"
     if not log.exists():
         console.print(f"Simulating {events:,} transactions ...")
         with ProcessPoolExecutor(1, get_context("spawn")) as apart:

@@ -54,7 +54,7 @@ def empty_tables(settings: Settings) -> None:
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as database:
         database.execute(
             "TRUNCATE stream.positions, stream.journal, scores.fraud_transactions,"
-            " label.fraud_labels"
+            " scores.fraud_scores, label.fraud_labels, feature.hourly_spread"
         )
         database.execute("CHECKPOINT")
 
