@@ -99,8 +99,9 @@ class Ownership:
             self._state.forget_idle(partition, event_time_us)
 
     def settle(self, advances: Iterable[Advance]) -> None:
-        """Note what was committed."""
-        self._aged |= _move(self._committed, advances)
+        """Note what was committed of the partitions that are still ours."""
+        ours = [step for step in advances if step.partition in self._committed]
+        self._aged |= _move(self._committed, ours)
 
     def shorten_journal(self) -> None:
         """Drop what is too old, once per event day. Blocks then.

@@ -127,11 +127,12 @@ class Worker:
         poll = self._source.poll(self._batch_messages, self._patience_seconds())
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
-            with self._heeding_fences():
-                self._finish()
+            self._follow(poll)
         if self._stop.is_set():
             return  # what was read meanwhile is read again, by whoever goes on
-        self._take_in(poll, pieces)
+        self._order.hold([piece for piece in pieces if piece.partition in self._held.positions])
+        if self._held.wanted:
+            self._held.take_over()
         is_full = self._order.n_held >= self._batch_messages
         if not is_full and not self._processing.is_scored_within(SCORING_SECONDS):
             return  # there is time to read more
@@ -158,13 +159,14 @@ class Worker:
             self.tally.begin(time.perf_counter())
         return self._decoder.decode(chunks, self._held.reached_us, self._latest_event_time_us())
 
-    def _take_in(self, poll: Poll, pieces: Iterable[Piece[Chunk]]) -> None:
-        """Follow a rebalance; keep what was read of the partitions that are still ours."""
-        self._held.let_go(poll.lost)
-        self._held.want(poll.assigned)
-        self._order.hold([piece for piece in pieces if piece.partition in self._held.positions])
-        if self._held.wanted:
-            self._held.take_over()
+    def _follow(self, poll: Poll) -> None:
+        """Follow a rebalance when nothing is under way any more, however that ended."""
+        try:
+            with self._heeding_fences():
+                self._finish()
+        finally:  # nobody reports a rebalance twice
+            self._held.let_go(poll.lost)
+            self._held.want(poll.assigned)
 
     def _pass_on(self) -> None:
         """Wait for the scores under way and the commit before theirs; their own has begun then."""

@@ -26,7 +26,7 @@ from flagpost.dead_share import DeadShare
 from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
-from flagpost.kafka.source import Chunk, Record
+from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
@@ -351,6 +351,34 @@ def test_a_partition_that_was_taken_away_is_left_alone_after_a_failure_too(
 
     epochs = {partition: at.epoch for (_, partition), at in database.positions.items()}
     assert epochs == {A: 2, B: 1}
+
+
+def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(database: Database) -> None:
+    log: Log = {A: payments([1], range(1, 9)), B: []}
+    reported = Event()
+
+    class Rebalanced(MemorySource):
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            poll = super().poll(max_messages, timeout_seconds)
+            if poll.assigned == {B}:
+                reported.set()
+            return poll
+
+    source = Rebalanced(log)
+    source.take([B])
+
+    def give_and_fail() -> None:
+        log[B] += payments([2], range(1, 9))
+        source.give([B])
+        assert reported.wait(10)
+        unavailable()
+
+    worker(source, Interrupted(database, before_commit={1: give_and_fail})).run(
+        until_caught_up=True
+    )
+
+    assert windows(database) == flagged_payments([1, 2], 8)
+    assert totals(database) == Counts(16, 8, 8, 0, 0)
 
 
 def test_markers_are_passed_without_a_message(database: Database) -> None:
