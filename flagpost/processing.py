@@ -8,15 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 from flagpost.core.effects import Advance, Effects, LabelIdentity, Position
-from flagpost.core.micro_batch import (
-    effects_of,
-    label_identities,
-    learn_labels,
-    score_transactions,
-    scores_to_keep,
-)
+from flagpost.core.micro_batch import label_identities, learn_labels, score_transactions
+from flagpost.core.outcome import effects_of
 from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
+from flagpost.core.rows import scores_to_keep
 from flagpost.core.segment import Entries, unpack
 from flagpost.core.state import State
 from flagpost.core.store import Store

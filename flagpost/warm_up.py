@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Position
-from flagpost.core.micro_batch import effects_of, learn_labels, score_transactions
+from flagpost.core.micro_batch import learn_labels, score_transactions
+from flagpost.core.outcome import effects_of
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.state import State
 from flagpost.events import Partition, TransactionDecoder
