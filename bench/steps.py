@@ -14,7 +14,7 @@ import structlog
 
 from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
-from flagpost import processing, scoring, worker
+from flagpost import processing, scoring
 from flagpost.core import micro_batch
 from flagpost.core.decoding import MessageDecoder
 from flagpost.event_order import EventOrder
@@ -22,7 +22,7 @@ from flagpost.postgres.store import PostgresStore
 from flagpost.settings import Settings
 from flagpost.warm_up import calm_garbage_collector
 
-BATCH = "the whole batch"
+BATCH = "all of it, by the clock"
 _STEPS: dict[str, tuple[object, str]] = {
     "decode: JSON to columns, and what is wrong": (MessageDecoder, "decode"),
     "order: hold back what is ahead": (EventOrder, "release"),
@@ -30,12 +30,14 @@ _STEPS: dict[str, tuple[object, str]] = {
     "score and decide": (micro_batch, "decide_transactions"),
     "effects: journal segments, reasons": (processing, "effects_of"),
     "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
-    BATCH: (worker.Worker, "_step"),
 }
 
 
 def time_steps(settings: Settings, log: Path) -> dict[str, float]:
-    """Score a log without Kafka; microseconds an event for each step and for all together."""
+    """Score a log without Kafka; processor time of each step and the time of all, us an event.
+
+    Steps of several batches run at the same time, so all together take less than their sum.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     empty_tables(settings)
     source = LogSource(log, settings.topic, settings.labels_topic, PARTITIONS)
@@ -48,7 +50,8 @@ def time_steps(settings: Settings, log: Path) -> dict[str, float]:
         calm_garbage_collector()
         scorer.run(until_caught_up=True)
     events = scorer.tally.counts.n_in
-    return {step: 1e6 * seconds[step] / events for step in _STEPS}
+    steps = {step: 1e6 * seconds[step] / events for step in _STEPS}
+    return {**steps, BATCH: 1e6 * scorer.tally.seconds / events}
 
 
 @contextmanager

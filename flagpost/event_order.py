@@ -51,6 +51,8 @@ class EventOrder:
     def drop(self, partition: Partition) -> None:
         """Forget what is held of a partition that is going to be read again, by somebody."""
         self._alignment.drop(partition)
+        self._source.resume(self._paused & {partition})
+        self._paused.discard(partition)
 
     def reached_us(self, partition: Partition, position: Position) -> int | None:
         """Return the stream time up to which a partition was read."""

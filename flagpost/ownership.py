@@ -52,6 +52,11 @@ class Ownership:
             self._drop(partition)
             self.wanted.add(partition)
 
+    def take_again(self, partitions: Iterable[Partition]) -> None:
+        """Something failed that is to be done again, from where these partitions really are."""
+        self.want(set(partitions) & self.positions.keys())
+        self._peers.hear_again()
+
     def _drop(self, partition: Partition) -> None:
         if self.positions.pop(partition, None) is not None:
             self._order.drop(partition)
@@ -94,14 +99,20 @@ class Ownership:
         return self._order.reached_us(partition, self.positions[partition])
 
     def move(self, advances: Iterable[Advance]) -> None:
-        """Go on behind a commit that is under way; forget what no window reaches any more."""
-        for partition, event_time_us in _move(self.positions, advances).items():
-            self._state.forget_idle(partition, event_time_us)
+        """Go on behind a commit that is under way."""
+        _move(self.positions, advances)
 
     def settle(self, advances: Iterable[Advance]) -> None:
-        """Note what was committed of the partitions that are still ours."""
+        """Note what was committed of the partitions that are still ours.
+
+        Once per event day, what no window reaches any more is forgotten. Not before the commit: if
+        that fails, windows go back.
+        """
         ours = [step for step in advances if step.partition in self._committed]
-        self._aged |= _move(self._committed, ours)
+        aged = _move(self._committed, ours)
+        for partition, event_time_us in aged.items():
+            self._state.forget_idle(partition, event_time_us)
+        self._aged |= aged
 
     def shorten_journal(self) -> None:
         """Drop what is too old, once per event day. Blocks then.

@@ -46,6 +46,11 @@ class Peers:
         self._others |= {partition}
         self._until_us = 0
 
+    def hear_again(self) -> None:
+        """Something failed: what it had pushed out of the histories has to be heard once more."""
+        self._heard.clear()
+        self._until_us = 0
+
     def limit_us(self, here_us: int, wanted_us: int) -> int | None:
         """Return up to which event time one may go from `here_us`; None if it does not matter.
 

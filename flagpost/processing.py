@@ -125,9 +125,8 @@ class Processing:
             Fenced, Unavailable: as above.
         """
         while len(self._commits) > at_most:
-            committed = self._commits[0].done.result()
-            effects, began, scored, _ = self._commits.popleft()
-            yield Processed(effects, began, scored, committed)
+            self._commits[0].done.result()
+            yield self._processed(self._commits.popleft())
 
     def give_up(self) -> tuple[list[Processed], set[Partition]]:
         """Wait until nothing is under way, and forget what has failed: it will be done again.
@@ -141,13 +140,16 @@ class Processing:
             if self._scoring.done.exception() is None:
                 self._commits.append(self._scoring.done.result())
         processed = [
-            Processed(effects, began, scored, done.result())
-            for effects, began, scored, done in self._commits
-            if done.exception() is None
+            self._processed(commit) for commit in self._commits if commit.done.exception() is None
         ]
         self._commits.clear()
         self._scoring = None
         return processed, partitions
+
+    def _processed(self, commit: Commit) -> Processed:
+        effects, began, scored, done = commit
+        self._dead_share.count(effects.counts.n_dead, effects.counts.n_in)
+        return Processed(effects, began, scored, done.result())
 
     def _process(
         self,

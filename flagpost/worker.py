@@ -184,7 +184,8 @@ class Worker:
         """Wait until nothing is under way, whatever comes of it, and take it all over again."""
         processed, partitions = self._processing.give_up()
         self._note_all(processed)
-        self._held.want(partitions & self._held.positions.keys())
+        if partitions:
+            self._held.take_again(partitions)
 
     @contextmanager
     def _heeding_fences(self) -> Iterator[None]:
@@ -193,7 +194,7 @@ class Worker:
         except Fenced as fenced:
             log.warning("fenced, letting go", reason=str(fenced))
             self._give_up()
-            self._held.want(fenced.partitions & self._held.positions.keys())
+            self._held.take_again(fenced.partitions)
 
     def _note_all(self, batches: Iterable[Processed]) -> None:
         for effects, began, scored, committed in batches:

@@ -76,6 +76,9 @@ class MemorySource:
     def resume(self, partitions: Iterable[Partition]) -> None:
         self._paused -= set(partitions)
 
+    def is_paused(self, partition: Partition) -> bool:
+        return partition in self._paused
+
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         return {partition: (0, len(self.log[partition])) for partition in partitions}
 

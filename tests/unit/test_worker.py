@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from flagpost.core.calendar import HOUR_US
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.features import COUNT_30D
+from flagpost.core.micro_batch import score_transactions
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import tabulate
 from flagpost.core.segment import unpack
@@ -27,6 +29,7 @@ from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Record
+from flagpost.settings import KeepScores
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
@@ -168,6 +171,7 @@ def worker(
     stop: Event | None = None,
     batch_messages: int = 7,
     max_dead_share: float = 1.0,
+    keep: KeepScores = "flagged",
 ) -> Worker:
     return Worker(
         source,
@@ -179,6 +183,7 @@ def worker(
         stop or Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: 2_000_000_000_000_000,
+        keep_scores=keep,
     )
 
 
@@ -431,6 +436,78 @@ def test_a_source_gone_bad_stops_the_worker_before_anything_is_written(database:
 
     assert (letters.sent, letters.arrived) == ([], [])
     assert totals(database) == Counts()
+
+
+def test_a_source_gone_bad_is_noticed_in_small_batches_too(database: Database) -> None:
+    letters = Letters()
+    log: Log = {A: [record(b"bad") for _ in range(500)]}
+    scoring = worker(
+        MemorySource(log), MemoryStore(database, GROUP), letters,
+        batch_messages=4, max_dead_share=0.05,
+    )  # fmt: skip
+
+    with pytest.raises(TooManyDeadLetters):
+        scoring.run(until_caught_up=True)
+
+    assert totals(database).n_dead == scoring.tally.counts.n_dead < 30
+
+
+def test_a_partition_that_is_fenced_while_it_is_paused_flows_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trickle(MemorySource):
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            return super().poll(min(max_messages, 7), timeout_seconds)
+
+    def slowly(*arguments: object) -> object:
+        time.sleep(0.02)
+        return cast("Callable[..., object]", score_transactions)(*arguments)
+
+    monkeypatch.setattr("flagpost.worker.SCORING_SECONDS", 0.0)
+    monkeypatch.setattr("flagpost.event_order.MOST_HELD_MESSAGES", 8)
+    monkeypatch.setattr("flagpost.processing.score_transactions", slowly)
+    log: Log = {A: payments([1, 2], range(1, 101))}
+    source, other = Trickle(log), MemoryStore(database, GROUP)
+    overtaken: list[Partition] = []
+
+    def overtake_once_when_paused() -> None:
+        if source.is_paused(A) and not overtaken:
+            overtaken.append(A)
+            other.acquire({A: 0})
+
+    commits = dict.fromkeys(range(1, 100), overtake_once_when_paused)
+    worker(source, Interrupted(database, before_commit=commits), batch_messages=100).run(
+        until_caught_up=True
+    )
+
+    assert overtaken == [A]
+    assert totals(database) == Counts(200, 8, 192, 0, 0)
+
+
+@pytest.mark.parametrize("failing", ["before_commit", "after_commit"])
+def test_what_others_told_of_a_terminal_outlives_a_failed_commit(
+    database: Database, failing: str
+) -> None:
+    def at_terminal(name: str, day: int, terminal: str) -> Record:
+        fields = {
+            "transaction_id": name,
+            "timestamp": 1_700_000_000 + 86_400 * day,
+            "user_id": name,
+            "amount": 10,
+            "terminal_id": terminal,
+        }
+        return record(json.dumps(fields).encode())
+
+    log: Log = {A: [], B: [at_terminal("theirs", 1, "T")]}
+    score_all(log, MemoryStore(database, GROUP))
+    log[A] += [at_terminal("ours", 10, "T"), at_terminal("much later", 200, "X")]
+    source = MemorySource(log)
+    source.take([B])
+    member = worker(source, Interrupted(database, **{failing: {1: unavailable}}), keep="all")
+
+    member.run(until_caught_up=True)
+
+    assert database.kept["ours"].features["terminal_tx_count_30d"] == 1
 
 
 @pytest.mark.parametrize("next_offset", [41, 10_000])
