@@ -73,5 +73,8 @@ def quality_table(found: pd.DataFrame, frauds: Bools, n_frauds: int) -> Table:
 
 
 def _quality(n_flagged: int, n_hits: int, n_frauds: int) -> tuple[str, str, str, str]:
-    precision, recall = n_hits / max(n_flagged, 1), n_hits / max(n_frauds, 1)
-    return f"{n_flagged:,}", f"{n_hits:,}", f"{precision:.1%}", f"{recall:.1%}"
+    return f"{n_flagged:,}", f"{n_hits:,}", _share(n_hits, n_flagged), _share(n_hits, n_frauds)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"

@@ -18,10 +18,11 @@ _PLOTTED = METRICS[:3]
 
 def headline(comparison: Comparison) -> str:
     """Say what was compared."""
+    weeks = "1 week" if comparison.n_weeks == 1 else f"{comparison.n_weeks} weeks"
     return (
         f"{comparison.name}: trained on {comparison.n_trained:,} transactions with "
         f"{comparison.n_trained_frauds:,} frauds, tested on {comparison.n_tested:,} with "
-        f"{comparison.n_tested_frauds:,} in {comparison.n_weeks} weeks"
+        f"{comparison.n_tested_frauds:,} in {weeks}"
     )
 
 
