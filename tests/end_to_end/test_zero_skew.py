@@ -18,7 +18,7 @@ from tests.end_to_end.pipeline import Pipeline, Script, evaluated
 from tests.skew import Seen, seen, skew
 
 AT_ONCE = 3
-RATE = 5_000
+RATE = 1_500
 """Messages a second, so that there is a middle in which something can happen."""
 SEED = SystemRandom().randrange(2**32)
 
