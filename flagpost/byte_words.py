@@ -7,6 +7,11 @@ from numpy.typing import NDArray
 
 from flagpost.compiled import compiled
 
+LOW_BITS = np.uint64(0x0101010101010101)
+HIGH_BITS = np.uint64(0x8080808080808080)
+QUOTES = np.uint64(0x2222222222222222)
+BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
+
 
 def in_a_row(texts: Sequence[bytes | None]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Lay n texts behind each other; None takes no room.
@@ -31,3 +36,9 @@ def word_at(text: NDArray[np.uint8], at: np.uint64) -> np.uint64:
         shift = np.uint64(place)
         word |= np.uint64(text[at + shift]) << (np.uint64(8) * shift)
     return word
+
+
+@compiled
+def zero_bytes(word: np.uint64) -> np.uint64:
+    """Set the high bit of the first zero byte (those after it may be set in error)."""
+    return (word - LOW_BITS) & ~word & HIGH_BITS

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from flagpost.event_keys import read_ids
 from flagpost.event_times import parse_times
 from flagpost.inspection import MAX_ACCOUNT_BALANCE, MAX_AMOUNT
-from flagpost.texts import SpanTexts
+from flagpost.texts import kept
 
 UNKNOWN_BALANCE = np.int64(np.iinfo(np.int64).min)
 """In place of an account balance that the message does not give."""
@@ -49,15 +48,7 @@ class Transactions:
         """Keep the rows where the (n,) mask is true."""
         if keep.all():
             return self
-        return Transactions(*(_taken(getattr(self, field.name), keep) for field in fields(self)))
-
-
-def _taken(column: Any, keep: NDArray[np.bool_]) -> Any:  # noqa: ANN401  (an array or texts)
-    if isinstance(column, np.ndarray):
-        return column[keep]
-    if isinstance(column, SpanTexts):
-        return column.take(keep)
-    return list(compress(column, keep.tolist()))
+        return Transactions(*(kept(getattr(self, field.name), keep) for field in fields(self)))
 
 
 def merged(first: Transactions, second: Transactions) -> Transactions:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import compress
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from flagpost.event_keys import read_ids
 from flagpost.event_times import parse_time, parse_times
 from flagpost.field_mapping import AS_DESIGNED
 from flagpost.inspection import MessageKind, find_problem
+from flagpost.texts import kept
 from flagpost.typed_decoding import decode_typed
 
 
@@ -53,11 +53,7 @@ class Labels:
         """Keep the rows where the (n,) mask is true."""
         if keep.all():
             return self
-        return Labels(*(_take(getattr(self, column.name), keep) for column in fields(self)))
-
-
-def _take(column: Any, keep: NDArray[np.bool_]) -> Any:  # noqa: ANN401  (an array or a list)
-    return column[keep] if isinstance(column, np.ndarray) else list(compress(column, keep.tolist()))
+        return Labels(*(kept(getattr(self, column.name), keep) for column in fields(self)))
 
 
 class _Message(msgspec.Struct, gc=False):

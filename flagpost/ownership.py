@@ -100,7 +100,7 @@ class Ownership:
 
     def move(self, advances: Iterable[Advance]) -> None:
         """Go on behind a commit that is under way."""
-        _move(self.positions, advances)
+        self.positions.update({step.partition: step.position for step in advances})
 
     def settle(self, advances: Iterable[Advance]) -> None:
         """Note what was committed of the partitions that are still ours.
@@ -108,11 +108,16 @@ class Ownership:
         Once per event day, what no window reaches any more is forgotten. Not before the commit: if
         that fails, windows go back.
         """
-        ours = [step for step in advances if step.partition in self._committed]
-        aged = _move(self._committed, ours)
-        for partition, event_time_us in aged.items():
-            self._state.forget_idle(partition, event_time_us)
-        self._aged |= aged
+        for step in advances:
+            before = self._committed.get(step.partition)
+            if before is None:
+                continue
+            self._committed[step.partition] = step.position
+            if step.event_time_us is not None and _day(step.event_time_us) > _day(
+                before.event_time_us
+            ):
+                self._state.forget_idle(step.partition, step.event_time_us)
+                self._aged[step.partition] = step.event_time_us
 
     def shorten_journal(self) -> None:
         """Drop what is too old, once per event day. Blocks then.
@@ -124,19 +129,6 @@ class Ownership:
             before = {p: us - JOURNAL_RETENTION_US for p, us in self._aged.items()}
             self._store.forget_segments(before)
             self._aged.clear()
-
-
-def _move(
-    positions: dict[Partition, Position], advances: Iterable[Advance]
-) -> dict[Partition, int]:
-    """Move positions; return the event times of those that have come to another event day."""
-    aged: dict[Partition, int] = {}
-    for step in advances:
-        before = positions[step.partition]
-        positions[step.partition] = Position(step.epoch, step.next_offset, step.event_time_us)
-        if _day(step.event_time_us) > _day(before.event_time_us):
-            aged[step.partition] = step.event_time_us or 0
-    return aged
 
 
 def _day(event_time_us: int | None) -> int:

@@ -6,7 +6,7 @@ What is not plain is not necessarily wrong; these functions just do not read it.
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.byte_words import word_at
+from flagpost.byte_words import BACKSLASHES, HIGH_BITS, QUOTES, word_at, zero_bytes
 from flagpost.compiled import compiled
 
 Bytes = NDArray[np.uint8]
@@ -24,10 +24,6 @@ _BACKSLASH, _E, _CAPITAL_E = ord("\\"), ord("e"), ord("E")
 _NULL, _TRUE, _FALSE = (np.frombuffer(word, np.uint8) for word in (b"null", b"true", b"false"))
 
 _WORD_BYTES = 8
-_ONES = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
-_QUOTES = np.uint64(0x2222222222222222)
-_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
 
 
@@ -52,13 +48,9 @@ def end_of_string(text: Bytes, at: int, end: int) -> int:
     """
     while at + _WORD_BYTES <= end:
         word = word_at(text, np.uint64(at))
-        quotes, backslashes = word ^ _QUOTES, word ^ _BACKSLASHES
-        # A byte below its subtrahend borrows; above the first such byte the marks may be wrong.
-        found = (
-            ((quotes - _ONES) & ~quotes)
-            | ((backslashes - _ONES) & ~backslashes)
-            | ((word - _SPACES) & ~word)
-        ) & _HIGH_BITS
+        # A byte below a space borrows; above the first such byte the marks may be wrong.
+        is_control = (word - _SPACES) & ~word & HIGH_BITS
+        found = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES) | is_control
         if found:
             break
         at += _WORD_BYTES

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flagpost.compiled import compiled
 from flagpost.event_columns import UNKNOWN_BALANCE, Transactions
 from flagpost.event_keys import MAX_ID_CHARACTERS, hash_text
+from flagpost.event_times import FIRST_MILLISECONDS
 from flagpost.inspection import MAX_ACCOUNT_BALANCE, MAX_AMOUNT, MAX_MESSAGE_BYTES
 from flagpost.plain_json import (
     DECIMAL,
@@ -44,7 +45,7 @@ _MAX_FIELDS = 64
 _MAX_AMOUNT_CENTS = round(100 * MAX_AMOUNT)
 _MAX_BALANCE_CENTS = round(100 * MAX_ACCOUNT_BALANCE)
 _NO_CENTS = np.iinfo(np.int64).min
-_FIRST_MILLISECONDS, _LAST_MILLISECONDS = 10**11, 9 * 10**12
+_FIRST_MILLISECONDS, _LAST_MILLISECONDS = int(FIRST_MILLISECONDS), 9 * 10**12
 _OPEN, _CLOSE, _QUOTE, _COLON, _COMMA, _MINUS = (ord(c) for c in '{}":,-')
 _KIND = np.frombuffer(b"transaction", np.uint8)
 

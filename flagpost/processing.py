@@ -25,7 +25,7 @@ from flagpost.settings import KeepScores
 
 
 class Commit(NamedTuple):
-    """A commit under way: what of, when its batch began and was scored, when it is done.
+    """What is being committed, when its batch began and was scored, and when it is done.
 
     Moments are seconds of `time.perf_counter`.
     """
@@ -34,15 +34,6 @@ class Commit(NamedTuple):
     began: float
     scored: float
     done: "Future[float]"
-
-
-class Processed(NamedTuple):
-    """What a batch did, and the moments when it began, was scored and was committed."""
-
-    effects: Effects
-    began: float
-    scored: float
-    committed: float
 
 
 class Scoring(NamedTuple):
@@ -118,7 +109,7 @@ class Processing:
         self._scoring = None
         return commit.effects.advances
 
-    def await_commits(self, at_most: int) -> Iterator[Processed]:
+    def await_commits(self, at_most: int) -> Iterator[Commit]:
         """Wait until at most so many commits are under way, and tell of the others.
 
         Raises:
@@ -126,9 +117,11 @@ class Processing:
         """
         while len(self._commits) > at_most:
             self._commits[0].done.result()
-            yield self._processed(self._commits.popleft())
+            commit = self._commits.popleft()
+            self._count(commit.effects)
+            yield commit
 
-    def give_up(self) -> tuple[list[Processed], set[Partition]]:
+    def give_up(self) -> tuple[list[Commit], set[Partition]]:
         """Wait until nothing is under way, and forget what has failed: it will be done again.
 
         Returns:
@@ -139,17 +132,15 @@ class Processing:
             partitions |= self._scoring.partitions
             if self._scoring.done.exception() is None:
                 self._commits.append(self._scoring.done.result())
-        processed = [
-            self._processed(commit) for commit in self._commits if commit.done.exception() is None
-        ]
+        succeeded = [commit for commit in self._commits if commit.done.exception() is None]
+        for commit in succeeded:
+            self._count(commit.effects)
         self._commits.clear()
         self._scoring = None
-        return processed, partitions
+        return succeeded, partitions
 
-    def _processed(self, commit: Commit) -> Processed:
-        effects, began, scored, done = commit
+    def _count(self, effects: Effects) -> None:
         self._dead_share.count(effects.counts.n_dead, effects.counts.n_in)
-        return Processed(effects, began, scored, done.result())
 
     def _process(
         self,

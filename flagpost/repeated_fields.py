@@ -7,7 +7,7 @@ says. This walks the raw bytes of a whole batch, eight at a time within strings.
 import numpy as np
 from numpy.typing import NDArray
 
-from flagpost.byte_words import word_at
+from flagpost.byte_words import BACKSLASHES, LOW_BITS, QUOTES, word_at, zero_bytes
 from flagpost.compiled import compiled
 
 MAX_DEPTH = 64
@@ -15,10 +15,6 @@ _MAX_FIELDS = 64
 
 _ONE = np.uint64(1)
 _WORD_BYTES = np.uint64(8)
-_LOW_BITS = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
-_QUOTES = np.uint64(0x2222222222222222)
-_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 
 _QUOTE, _BACKSLASH, _COMMA = ord('"'), ord("\\"), ord(",")
 _OPEN_BRACE, _OPEN_BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET = (ord(c) for c in "{[}]")
@@ -119,7 +115,7 @@ def _end_of_string(text: NDArray[np.uint8], at: np.uint64, end: np.uint64) -> np
     """Go to the next quote or backslash, or to the end."""
     while at + _WORD_BYTES <= end:
         word = word_at(text, at)
-        found = _zero_bytes(word ^ _QUOTES) | _zero_bytes(word ^ _BACKSLASHES)
+        found = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES)
         if found:
             return at + _first_marked_byte(found)
         at += _WORD_BYTES
@@ -137,16 +133,10 @@ def _skip_escapes(text: NDArray[np.uint8], at: np.uint64, end: np.uint64) -> np.
 
 
 @compiled
-def _zero_bytes(word: np.uint64) -> np.uint64:
-    """Set the high bit of the first zero byte (those after it may be set in error)."""
-    return (word - _LOW_BITS) & ~word & _HIGH_BITS
-
-
-@compiled
 def _first_marked_byte(marks: np.uint64) -> np.uint64:
     """Count the bytes below the lowest mark: each puts a one into the top byte of the product."""
     below = (marks & (~marks + _ONE)) - _ONE
-    return (((below >> np.uint64(7)) & _LOW_BITS) * _LOW_BITS) >> np.uint64(56)
+    return (((below >> np.uint64(7)) & LOW_BITS) * LOW_BITS) >> np.uint64(56)
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any
 
 import numpy as np
@@ -57,3 +57,12 @@ class ChainedTexts(Sequence[Any]):
         place = range(len(self))[place]
         part = bisect_right(self._ends, place)
         return self._parts[part][place - (self._ends[part - 1] if part else 0)]
+
+
+def kept(column: Any, keep: NDArray[np.bool_]) -> Any:  # noqa: ANN401  (an array or texts)
+    """Keep the rows of a column where the (n,) mask is true."""
+    if isinstance(column, np.ndarray):
+        return column[keep]
+    return (
+        column.take(keep) if isinstance(column, SpanTexts) else [*compress(column, keep.tolist())]
+    )

@@ -41,7 +41,7 @@ from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
-from flagpost.processing import Processed, Processing
+from flagpost.processing import Commit, Processing
 from flagpost.settings import KeepScores
 from flagpost.tally import Tally
 
@@ -182,8 +182,8 @@ class Worker:
 
     def _give_up(self) -> None:
         """Wait until nothing is under way, whatever comes of it, and take it all over again."""
-        processed, partitions = self._processing.give_up()
-        self._note_all(processed)
+        succeeded, partitions = self._processing.give_up()
+        self._note_all(succeeded)
         if partitions:
             self._held.take_again(partitions)
 
@@ -196,8 +196,9 @@ class Worker:
             self._give_up()
             self._held.take_again(fenced.partitions)
 
-    def _note_all(self, batches: Iterable[Processed]) -> None:
-        for effects, began, scored, committed in batches:
+    def _note_all(self, commits: Iterable[Commit]) -> None:
+        for effects, began, scored, done in commits:
+            committed = done.result()
             self._settle(effects.advances)
             self.tally.add(effects.counts, committed)
             log.info(

@@ -72,6 +72,11 @@ class Advance:
     event_time_us: int | None
     counts: Counts
 
+    @property
+    def position(self) -> Position:
+        """Where the partition stands then."""
+        return Position(self.epoch, self.next_offset, self.event_time_us)
+
 
 @dataclass(frozen=True, slots=True)
 class FlaggedTransaction:

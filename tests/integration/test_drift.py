@@ -1,7 +1,7 @@
 """From counts in the tables to `flagpost drift`."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
@@ -15,7 +15,6 @@ from flagpost.core.spread import TrainedSpread
 from flagpost.events import Partition
 from flagpost.postgres import spread
 from flagpost.postgres.drift import Counted, last_counted, read_daily_drift, read_drift
-from flagpost.postgres.engine import create_engine
 from flagpost.postgres.spread import introduce_model
 from flagpost.postgres.times import to_us
 
@@ -26,13 +25,6 @@ NOON_US = to_us(datetime(2025, 3, 10, 12, tzinfo=UTC))
 DAY_US = 24 * HOUR_US
 
 Count = Callable[..., None]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What comes back when PostgreSQL cannot be reached or does not let us in."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
@@ -20,13 +18,6 @@ DRIVERS = ["postgresql+psycopg", "postgresql+psycopg2"]
 @pytest.fixture(params=DRIVERS)
 def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def failure(database_url: str) -> FlagpostError:

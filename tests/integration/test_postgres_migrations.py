@@ -1,6 +1,5 @@
 """The tables: as the models say, explained by comments, and safe to migrate at any time."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,18 +14,10 @@ from typer.testing import CliRunner
 from flagpost.cli import app
 from flagpost.errors import SchemaOutdated
 from flagpost.postgres import migrations
-from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
 from flagpost.postgres.tables import Base
 
 OURS = {"stream", "scores", "label", "feature"}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
