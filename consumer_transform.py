@@ -8,11 +8,8 @@ from typing import Annotated
 import typer
 
 from flagpost.entry_point import entry_point
-from flagpost.scoring import open_worker
-from flagpost.settings import load_settings
-from flagpost.stop_signals import stop_on_signals
-from flagpost.structured_log import configure_log
-from flagpost.warm_up import calm_garbage_collector
+from flagpost.member import run_member
+from flagpost.scoring import Parts
 
 
 @entry_point
@@ -28,11 +25,7 @@ def main(
 
     Example: python consumer_transform.py --until-caught-up
     """
-    configure_log()
-    with stop_on_signals() as stop, open_worker(load_settings(), stop) as worker:
-        calm_garbage_collector()
-        worker.run(until_caught_up=until_caught_up)
-    typer.echo(worker.tally)
+    run_member(Parts(), until_caught_up=until_caught_up)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ import structlog
 
 from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
-from flagpost import processing, scoring
+from flagpost import processing
 from flagpost.core import micro_batch
 from flagpost.core.decoding import MessageDecoder
 from flagpost.event_order import EventOrder
 from flagpost.postgres.store import PostgresStore
+from flagpost.scoring import Parts, open_worker
 from flagpost.settings import Settings
 from flagpost.warm_up import calm_garbage_collector
 
@@ -45,9 +46,8 @@ def time_steps(settings: Settings, log: Path) -> dict[str, float]:
     source = LogSource(log, settings.topic, settings.labels_topic, PARTITIONS)
     seconds: Counter[str] = Counter()
     with (
-        patch.object(scoring, "open_source", lambda *_: source),
         patch.object(processing, "ThreadPoolExecutor", _InTurn),
-        scoring.open_worker(settings, Event()) as scorer,
+        open_worker(settings, Event(), Parts(open_source=lambda *_: source)) as scorer,
         _stopwatch(seconds),
     ):
         calm_garbage_collector()

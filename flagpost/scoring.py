@@ -1,16 +1,21 @@
 """Puts a worker together from the settings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
+from sqlalchemy import Engine
+
 from flagpost.clock import latest_event_time_us
 from flagpost.core.decoding import MessageDecoder
+from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
 from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source, require_bootstrap
+from flagpost.kafka.source import Source
 from flagpost.kafka.topics import ensure_topics
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
@@ -22,8 +27,17 @@ from flagpost.warm_up import load_kernels
 from flagpost.worker import Worker
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a worker reads from and writes to; a test of it may put another in the place of each."""
+
+    open_source: Callable[[Settings, Iterable[str]], Source] = open_source
+    open_store: Callable[[Engine, str], Store] = PostgresStore
+    open_dead_letters: Callable[[str, str, str], DeadLetters] = DeadLetters
+
+
 @contextmanager
-def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
+def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worker]:
     """Connect to both servers; on leaving, the member leaves its group.
 
     Everything that can be wrong with the settings, the model or the tables is found here, before
@@ -45,12 +59,14 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
         )
         load_kernels(rules)
         with (
-            closing(DeadLetters(bootstrap, settings.dead_letter_topic, settings.group)) as letters,
-            closing(open_source(settings, [settings.topic, settings.labels_topic])) as source,
+            closing(
+                parts.open_dead_letters(bootstrap, settings.dead_letter_topic, settings.group)
+            ) as letters,
+            closing(parts.open_source(settings, [settings.topic, settings.labels_topic])) as source,
         ):
             yield Worker(
                 source,
-                PostgresStore(engine, settings.group),
+                parts.open_store(engine, settings.group),
                 letters,
                 decoder,
                 rules,

@@ -67,7 +67,8 @@ class KafkaServer:
 
     def _format(self, java: list[str]) -> None:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self._properties)]
+        # One id in 64 begins with a dash, which would be taken for an option.
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self._properties)]
         self.log.unlink(missing_ok=True)
         if not processes.run([*java, "kafka.tools.StorageTool", *arguments], self.log):
             raise failed(self.name, "could not format its data directory", self.log)

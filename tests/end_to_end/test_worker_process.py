@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 
 from flagpost.errors import TopicMissing
-from tests.end_to_end.database_proxy import proxy_before
+from flagpost.torture.database_proxy import proxy_before
 from tests.end_to_end.pipeline import LOG, Pipeline, Scores, transactions_of
 
 NewPipeline = Callable[..., Pipeline]
@@ -19,11 +19,10 @@ def test_while_the_database_is_away_the_worker_waits_and_then_goes_on(
     new_pipeline: NewPipeline, offline: Scores
 ) -> None:
     pipeline = new_pipeline(batch_messages=500)
-    url = make_url(str(pipeline.settings["database_url"]))
-    with proxy_before((url.host or "", url.port or 5432)) as proxy:
-        through_proxy = url.set(host="127.0.0.1", port=proxy.port)
+    database_url = str(pipeline.settings["database_url"])
+    with proxy_before(database_url) as proxy:
         pipeline.produce(LOG, "--limit", 8_000)
-        member = pipeline.start_member(database_url=text(through_proxy))
+        member = pipeline.start_member(database_url=proxy.database_url)
         pipeline.wait_until_read(1)
         proxy.cut()
         pipeline.produce(LOG, "--from-line", 8_001)
@@ -39,7 +38,7 @@ def test_while_the_database_is_away_the_worker_waits_and_then_goes_on(
     assert pipeline.counts().n_in == N_TRANSACTIONS
     said = member.errors.read_text()
     assert said.count("waiting for a server") == said.count("going on") == 1
-    assert str(url.password) not in said
+    assert str(make_url(database_url).password) not in said
 
 
 def test_sigterm_ends_in_good_order_and_a_later_run_completes(
@@ -69,7 +68,3 @@ def test_a_missing_topic_ends_it_with_one_line(new_pipeline: NewPipeline) -> Non
     [line] = member.errors.read_text().splitlines()
     assert line.startswith("error: ")
     assert str(pipeline.settings["topic"]) in line
-
-
-def text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)

@@ -1,0 +1,153 @@
+"""A network between a worker and its database that can fail and come back."""
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from sqlalchemy.engine import make_url
+
+_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+"""How both drivers ask for it: a simple query, and nothing behind it."""
+
+_RECEIVE_BYTES = 1 << 16
+_LOOPBACK = "127.0.0.1"
+
+Loss = Literal["request", "reply"]
+
+
+class DatabaseProxy:
+    """Forwards connections to a server; while cut, there are none and new ones are refused.
+
+    The server may go away and come back: a connection that cannot reach it is closed at once.
+    Connections must not be encrypted, or no COMMIT is recognised.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        """Listen on a free port of this machine, before the server of a PostgreSQL URL."""
+        url = make_url(database_url)
+        self._server = url.host or _LOOPBACK, url.port or 5432
+        self._listener = socket.create_server((_LOOPBACK, 0))
+        self._port: int = self._listener.getsockname()[1]
+        self.database_url = url.set(host=_LOOPBACK, port=self._port).render_as_string(
+            hide_password=False
+        )
+        self._lock = threading.Lock()
+        self._open: list[_Connection] = []
+        self._losses: deque[Loss] = deque()
+        self._accept()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a COMMIT is still to be lost."""
+        return bool(self._losses)
+
+    def lose_next_commit(self) -> None:
+        """Cut the connection that sends the next COMMIT, which the server never sees."""
+        self._losses.append("request")
+
+    def lose_next_commit_reply(self) -> None:
+        """Let the next COMMIT reach the server, and cut the connection instead of its reply."""
+        self._losses.append("reply")
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones, until `restore`."""
+        with self._lock:
+            _shut(self._listener)
+            for connection in self._open:
+                connection.cut()
+            self._open.clear()
+
+    def restore(self) -> None:
+        """Accept connections again."""
+        self._listener = socket.create_server((_LOOPBACK, self._port))
+        self._accept()
+
+    def _accept(self) -> None:
+        _in_thread(self._serve, self._listener)
+
+    def _serve(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the listener was closed
+            while True:
+                client, _ = listener.accept()
+                self._connect(client, listener)
+
+    def _connect(self, client: socket.socket, listener: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._server)
+        except OSError:
+            _shut(client)
+            return
+        connection = _Connection(client, server, self._next_loss)
+        with self._lock:
+            if listener.fileno() < 0:  # cut meanwhile
+                connection.cut()
+            else:
+                self._open.append(connection)
+        connection.forward()
+
+    def _next_loss(self) -> Loss | None:
+        with contextlib.suppress(IndexError):
+            return self._losses.popleft()
+        return None
+
+
+class _Connection:
+    """What either side sends goes to the other; when one closes, so does the other."""
+
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        next_loss: Callable[[], Loss | None],
+    ) -> None:
+        self._client = client
+        self._server = server
+        self._next_loss = next_loss
+        self._swallows_reply = False
+
+    def forward(self) -> None:
+        _in_thread(self._forward_requests)
+        _in_thread(self._forward_replies)
+
+    def cut(self) -> None:
+        _shut(self._client)
+        _shut(self._server)
+
+    def _forward_requests(self) -> None:
+        with contextlib.suppress(OSError):  # one of the two was closed
+            while request := self._client.recv(_RECEIVE_BYTES):
+                loss = self._next_loss() if request.endswith(_COMMIT) else None
+                if loss == "request":
+                    break
+                self._swallows_reply = loss == "reply"
+                self._server.sendall(request)
+        self.cut()
+
+    def _forward_replies(self) -> None:
+        with contextlib.suppress(OSError):
+            while (reply := self._server.recv(_RECEIVE_BYTES)) and not self._swallows_reply:
+                self._client.sendall(reply)
+        self.cut()
+
+
+def _in_thread(serve: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=serve, args=arguments, daemon=True).start()
+
+
+def _shut(each: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was faster
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()
+
+
+@contextlib.contextmanager
+def proxy_before(database_url: str) -> Iterator[DatabaseProxy]:
+    """Stand before the server of a PostgreSQL URL, and let go of it in the end."""
+    proxy = DatabaseProxy(database_url)
+    try:
+        yield proxy
+    finally:
+        proxy.cut()
