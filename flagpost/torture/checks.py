@@ -1,12 +1,12 @@
 """The invariants of delivery, each a function from what was found to what is wrong with it.
 
-    I1  the committed steps of a partition tile its offsets, and their counts are right
-    I2  the flagged transactions and the labels are those of the offline pass, each once
-    I3  the offset committed to Kafka is never ahead of the position
-    I4  the journal holds every accepted transaction once, in offset order
-    I5  the dead letters are exactly the bad messages
-    I6  after a fault the lag comes back to nothing, within a bound
-    I7  no password is in logs or headers
+I1  the committed steps of a partition tile its offsets, and their counts are right
+I2  the flagged transactions and the labels are those of the offline pass, each once
+I3  the offset committed to Kafka is never ahead of the position
+I4  the journal holds every accepted transaction once, in offset order
+I5  the dead letters are exactly the bad messages
+I6  after a fault the lag comes back to nothing, within a bound
+I7  no password is in logs or headers
 """
 
 from collections import Counter
@@ -105,9 +105,7 @@ def check_flagged(rows: Iterable[FlaggedRow], truths: Truths) -> Iterator[Violat
             yield Violation("I2", Harm.CHANGED, text, *place)
 
 
-def check_labels(
-    rows: Mapping[tuple[Partition, int], str], truths: Truths
-) -> Iterator[Violation]:
+def check_labels(rows: Mapping[tuple[Partition, int], str], truths: Truths) -> Iterator[Violation]:
     """I2 for labels: each learned once, from the message that told it first."""
     expected = {
         (partition, offset): name
@@ -138,7 +136,7 @@ def _differences(partition: Partition, truth: Truth, found: Int64s) -> Iterator[
         text = "in the journal more often than it was accepted"
         yield Violation("I4", Harm.DOUBLED, text, partition, offset_of.get(row))
     if expected == there:
-        place = next(n for n, pair in enumerate(zip(expected_rows, found_rows)) if len({*pair}) > 1)  # noqa: B905, E501
+        place = next(n for n, pair in enumerate(zip(expected_rows, found_rows)) if len({*pair}) > 1)  # noqa: B905
         text = "the journal has another order"
         yield Violation("I4", Harm.CHANGED, text, partition, int(truth.entry_offsets[place]))
 

@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flagpost.errors import StackFailed
 from flagpost.torture.dying_member import Step
 from flagpost.torture.plan import MOST_MEMBERS
 from flagpost.torture.waiting import wait_until
@@ -30,6 +30,11 @@ class Member:
         return (self.directory / "log").read_text()
 
     @property
+    def last_line(self) -> str:
+        """The last thing it has said."""
+        return (self.log.splitlines() or ["nothing"])[-1]
+
+    @property
     def n_attempted(self) -> int:
         """How many messages it was about to commit, those of failed attempts too."""
         attempts = self.directory / "attempts"
@@ -49,6 +54,15 @@ class Member:
         """Ask it to end, and wait."""
         self.process.terminate()
         self.process.wait(STOP_SECONDS)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still meanwhile."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def doom(self, step: Step) -> None:
         """Let it die at a step of its next batch."""
@@ -111,17 +125,13 @@ class Crew:
         """Wait for a doomed member to die; say whether it did."""
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
-    def check(self) -> None:
-        """Make sure that nobody ended by an error of its own.
+    def failed(self) -> list[Member]:
+        """Return those who ended by an error of their own."""
+        return [member for member in self.ever if member.has_failed]
 
-        Raises:
-            StackFailed: a member did; the end of its log is a note on the error.
-        """
-        for member in self.ever:
-            if member.has_failed:
-                error = StackFailed(f"member {member.name} ended with {member.process.returncode}")
-                error.add_note("\n".join(member.log.splitlines()[-20:]))
-                raise error
+    def logs(self) -> dict[str, str]:
+        """Return what everybody has said."""
+        return {str(member.directory): member.log for member in self.ever}
 
     def stop_all(self) -> None:
         """Stop everybody at the same time."""
