@@ -2,16 +2,13 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
 import pandas as pd
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
-from sqlalchemy.engine import make_url
 
 from tests.end_to_end.pipeline import LOG, Pipeline, Scores, evaluated, flagged_in
-from tests.stack import Servers
+from tests.stack import Servers, clone_of
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +22,7 @@ def new_pipeline(
             name = f"test-{uuid.uuid4().hex}"
             settings = {
                 "kafka_bootstrap": stack.kafka_bootstrap,
-                "database_url": opened.enter_context(_clone_of(template_database, name, stack)),
+                "database_url": opened.enter_context(clone_of(template_database, name, stack)),
                 "topic": name,
                 "labels_topic": f"{name}.labels",
                 "dead_letter_topic": f"{name}.dead",
@@ -47,14 +44,3 @@ def offline_rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 def offline(offline_rows: pd.DataFrame) -> Scores:
     """What it flags, and with what probability."""
     return flagged_in(offline_rows)
-
-
-@contextmanager
-def _clone_of(template: str, name: str, stack: Servers) -> Iterator[str]:
-    clone = Identifier(name)
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
-        connection.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {}").format(clone, Identifier(template))
-        )
-        yield make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(clone))
