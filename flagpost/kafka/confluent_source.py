@@ -199,14 +199,15 @@ class ConfluentSource:
 
     def partitions(self) -> set[Partition]:
         """See `Source.partitions`."""
-        found = self._describe(group.REQUEST_SECONDS)
-        for topic in self._topics - found.keys():
-            raise missing(topic)
         return {
             Partition(topic, partition.id)
-            for topic, description in found.items()
+            for topic, description in self._describe_all().items()
             for partition in description.partitions
         }
+
+    def topic_ids(self) -> dict[str, str]:
+        """See `Source.topic_ids`."""
+        return _ids(self._describe_all())
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -304,7 +305,19 @@ class ConfluentSource:
     def _note_topics(self, timeout_seconds: float) -> None:
         found = self._describe(timeout_seconds)
         self._reachability.seen()
-        self._watch.look({topic: str(found[topic].topic_id) for topic in found})
+        self._watch.look(_ids(found))
+
+    def _describe_all(self) -> dict[str, TopicDescription]:
+        """Every subscribed topic.
+
+        Raises:
+            Unavailable: no answer in time.
+            TopicMissing: one does not exist.
+        """
+        found = self._describe(group.REQUEST_SECONDS)
+        for topic in self._topics - found.keys():
+            raise missing(topic)
+        return found
 
     def _describe(self, timeout_seconds: float) -> dict[str, TopicDescription]:
         """Every subscribed topic that exists.
@@ -332,6 +345,10 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
         if isinstance(refusal, TopicMissing):
             return None
         raise refusal from error
+
+
+def _ids(found: Mapping[str, TopicDescription]) -> dict[str, str]:
+    return {topic: str(description.topic_id) for topic, description in found.items()}
 
 
 def _offset(message: Message) -> int:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -180,6 +181,11 @@ class KafkaPythonSource:
                 raise missing(topic)
         return {Partition(topic, number) for topic, numbers in found.items() for number in numbers}
 
+    def topic_ids(self) -> dict[str, str]:
+        """See `Source.topic_ids`."""
+        self.partitions()  # asks the brokers for what the client does not know
+        return self._known_ids(self._topics)
+
     def close(self) -> None:
         """See `Source.close`."""
         try:
@@ -250,9 +256,17 @@ class KafkaPythonSource:
             if known != self._topics:
                 # By itself the client would ask again in five minutes.
                 cluster.request_update()
-            self._watch.look({topic: str(cluster.topic_id(topic)) for topic in known})
+            self._watch.look(self._known_ids(known))
         else:
             self._reachability.unseen()
+
+    def _known_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """As Kafka writes them: the bytes of a UUID in base 64, for URLs, without padding."""
+        ids = {topic: self._client.cluster.topic_id(topic) for topic in topics}
+        return {
+            topic: urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")
+            for topic, topic_id in ids.items()
+        }
 
 
 class _Listener(ConsumerRebalanceListener):

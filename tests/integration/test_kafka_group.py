@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Event, Thread
+from typing import get_args
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -283,3 +284,16 @@ def test_brokers_that_do_not_answer_are_unavailable(client: KafkaClient) -> None
 def test_without_brokers_the_message_says_what_to_do(client: KafkaClient) -> None:
     with pytest.raises(BadConfiguration, match="run `flagpost up`"):
         open_source(Settings(kafka_bootstrap="", kafka_client=client), ["any"])
+
+
+def test_both_clients_write_the_id_of_a_topic_in_the_same_way(
+    fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(1)
+    found = []
+    for client in get_args(KafkaClient):
+        settings = Settings(kafka_bootstrap=kafka_bootstrap, kafka_client=client, group=topic)
+        with closing(open_source(settings, [topic])) as source:
+            found.append(source.topic_ids())
+
+    assert found[0] == found[1]
