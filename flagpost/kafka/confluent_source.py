@@ -40,7 +40,6 @@ CONSUMER_CONFIG = {
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": group.SESSION_SECONDS * 1000,
     "heartbeat.interval.ms": group.HEARTBEAT_SECONDS * 1000,
     "max.poll.interval.ms": group.MAX_POLL_SECONDS * 1000,
     "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
@@ -96,7 +95,7 @@ class ConfluentChunk:
 class ConfluentSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+    def __init__(self, bootstrap: str, member: group.GroupMember, topics: Iterable[str]) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
         Raises:
@@ -114,7 +113,7 @@ class ConfluentSource:
             {
                 **CONSUMER_CONFIG,
                 "bootstrap.servers": bootstrap,
-                "group.id": group_id,
+                **_identity(member),
                 "error_cb": self._note_refusal,
             }
         )
@@ -335,6 +334,12 @@ class ConfluentSource:
         # Called inside `consume`, which passes no exception on.
         if is_final(error):
             self._refusal = translated(error, "the connection")
+
+
+def _identity(member: group.GroupMember) -> dict[str, str | int]:
+    static = {"group.instance.id": member.member_id} if member.member_id else {}
+    session_ms = member.session_seconds * 1000
+    return {"group.id": member.group_id, "session.timeout.ms": session_ms, **static}
 
 
 def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicDescription | None:
