@@ -7,6 +7,7 @@ from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
 from flagpost.local.commands import down, status
 from flagpost.postgres.commands import migrate
+from flagpost.torture.command import torture
 from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
 from flagpost.up import up
@@ -17,5 +18,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, demo, drift, simulate, handbook):
+for verb in (up, down, status, migrate, demo, drift, simulate, handbook, torture):
     app.command()(entry_point(verb))

@@ -11,11 +11,11 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from itertools import compress, islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 import msgspec
 import numpy as np
@@ -44,6 +44,15 @@ class LogBatch:
     values: list[bytes]
     is_label: NDArray[np.bool_]
     fraction_done: float
+
+    def part(self, places: slice) -> Self:
+        """Return some consecutive messages."""
+        return replace(
+            self,
+            line_numbers=self.line_numbers[places],
+            values=self.values[places],
+            is_label=self.is_label[places],
+        )
 
 
 def read_log(path: Path) -> Iterator[LogBatch]:

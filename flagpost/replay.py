@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import compress
 from threading import Event
 
@@ -73,7 +73,7 @@ class Replay:
                 self.stop.wait(max(due[sent] - time.monotonic(), TICK_SECONDS))
                 continue
             try:
-                self._publish(_part(batch, slice(sent, ready)))
+                self._publish(batch.part(slice(sent, ready)))
             except Undelivered:
                 break  # the receipt says why
             sent = ready
@@ -100,19 +100,10 @@ def select_lines(
     left = limit
     for batch in batches:
         first = int(np.searchsorted(batch.line_numbers, from_line))
-        chosen = _part(batch, slice(first, None if left is None else first + left))
+        chosen = batch.part(slice(first, None if left is None else first + left))
         if chosen.values:
             yield chosen
         if left is not None:
             left -= len(chosen.values)
             if not left:
                 return
-
-
-def _part(batch: LogBatch, places: slice) -> LogBatch:
-    return replace(
-        batch,
-        line_numbers=batch.line_numbers[places],
-        values=batch.values[places],
-        is_label=batch.is_label[places],
-    )

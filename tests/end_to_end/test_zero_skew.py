@@ -13,7 +13,7 @@ from random import Random, SystemRandom
 import pytest
 
 from flagpost.core.features import FEATURE_NAMES
-from tests.end_to_end.disturbed_log import write_disturbed_log
+from flagpost.torture.disturbed_log import write_disturbed_log
 from tests.end_to_end.pipeline import Pipeline, Script, evaluated
 from tests.skew import Seen, seen, skew
 

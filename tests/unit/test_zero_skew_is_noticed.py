@@ -35,7 +35,7 @@ from flagpost.training.offline import decode_log, observe_log
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
-from tests.end_to_end.disturbed_log import write_disturbed_log
+from flagpost.torture.disturbed_log import write_disturbed_log
 from tests.skew import Seen, seen, skew, values_in
 from tests.unit.test_worker import Letters
 

@@ -16,7 +16,20 @@ from typing import Any
 from flagpost.training.simulator import simulate, write_log
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-BAD = [b"{", b'{"transaction_id":1}', b'{"type":"label","transaction_id":"TX0000001"}', b"[]"]
+_PAYMENT = (
+    b'{"transaction_id":"P","timestamp":"2025-01-05T00:00:00Z","user_id":"C1","amount":%s,'
+    b'"terminal_id":"T1"}'
+)
+BAD = [
+    b"{",
+    b"[]",
+    b"\xff\xfe{}",
+    b"[" * 100_000,
+    b'{"transaction_id":1}',
+    b'{"type":"label","transaction_id":"TX0000001"}',
+    *(_PAYMENT % amount for amount in (b"NaN", b"1e999", b"-5", b"0.001", b"true", b'"\\ud800"')),
+]
+"""Each of these is refused for another reason."""
 
 Event = dict[str, Any]
 
@@ -29,8 +42,13 @@ class Arrival:
     line: bytes
 
 
-def write_disturbed_log(path: Path, customers: int, terminals: int, days: int, seed: int) -> None:
-    """Write a log that is the same for the same seed."""
+def write_disturbed_log(
+    path: Path, customers: int, terminals: int, days: int, seed: int, n_bad: int = len(BAD)
+) -> None:
+    """Write a log that is the same for the same seed.
+
+    At least three lines are bad: the first, the last and one in the middle.
+    """
     chance = random.Random(seed)
     write_log(simulate(customers, terminals, days, date(2025, 1, 1), seed), path)
     events = [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -38,9 +56,11 @@ def write_disturbed_log(path: Path, customers: int, terminals: int, days: int, s
     arrivals = list(_arrivals_of_transactions(transactions, chance))
     for label in [event for event in events if "type" in event] + _skimmed(transactions, chance):
         arrivals += _arrivals_of_label(label, chance)
-    arrivals += [Arrival(chance.choice(arrivals).at, bad) for bad in BAD * 2]
-    arrivals.sort(key=lambda arrival: arrival.at)
-    path.write_bytes(b"".join(arrival.line + b"\n" for arrival in arrivals))
+    lines = [arrival.line for arrival in sorted(arrivals, key=lambda arrival: arrival.at)]
+    inner = [chance.randrange(len(lines)) for _ in range(3, n_bad)]
+    for number, place in enumerate(sorted([0, len(lines) // 2, len(lines), *inner], reverse=True)):
+        lines.insert(place, BAD[number % len(BAD)])
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
 def _arrivals_of_transactions(

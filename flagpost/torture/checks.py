@@ -1,0 +1,164 @@
+"""The invariants of delivery, each a function from what was found to what is wrong with it.
+
+I1  the committed steps of a partition tile its offsets, and their counts are right
+I2  the flagged transactions and the labels are those of the offline pass, each once
+I3  the offset committed to Kafka is never ahead of the position
+I4  the journal holds every accepted transaction once, in offset order
+I5  the dead letters are exactly the bad messages
+I6  after a fault the lag comes back to nothing, within a bound
+I7  no password is in logs or headers
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from flagpost.core.history import Int64s
+from flagpost.events import Partition
+from flagpost.torture.ledger import Step
+from flagpost.torture.truth import Fate, Truth
+
+Truths = Mapping[Partition, Truth]
+
+
+class Harm(StrEnum):
+    """What a violation does to somebody's decisions."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    CHANGED = "changed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold, and where, as far as that can be said."""
+
+    invariant: str
+    harm: Harm
+    text: str
+    partition: Partition | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlaggedRow:
+    """A row of the fraud table."""
+
+    partition: Partition
+    offset: int
+    transaction_id: str
+    fraud_probability: float
+    model_version: str
+
+
+def check_steps(steps: Iterable[Step], truths: Truths) -> Iterator[Violation]:
+    """I1: no gap, no overlap, nothing left, no older epoch, and counts that are right."""
+    at = dict.fromkeys(truths, 0)
+    epochs = dict.fromkeys(truths, 0)
+    for step in steps:
+        partition, start, end = step.partition, step.start_offset, step.next_offset
+        if start != at[partition] or end <= start:
+            harm = Harm.LOST if start > at[partition] else Harm.DOUBLED
+            text = f"a step goes from {start} to {end}, the one before it went to {at[partition]}"
+            yield Violation("I1", harm, text, partition, start)
+        if step.epoch < epochs[partition]:
+            text = f"a step of epoch {step.epoch} follows one of epoch {epochs[partition]}"
+            yield Violation("I1", Harm.OTHER, text, partition, start)
+        expected = truths[partition].counts(start, end)
+        if step.counts != expected:
+            text = f"[{start}, {end}) was counted as {step.counts}, not {expected}"
+            yield Violation("I1", Harm.CHANGED, text, partition, start)
+        at[partition], epochs[partition] = end, step.epoch
+    for partition, end in at.items():
+        if end < len(truths[partition].fates):
+            text = f"the steps end at {end} of {len(truths[partition].fates)} messages"
+            yield Violation("I1", Harm.LOST, text, partition, end)
+
+
+def check_flagged(rows: Iterable[FlaggedRow], truths: Truths) -> Iterator[Violation]:
+    """I2: each flagged transaction once, with the right model's score, bit for bit."""
+    found = {(row.partition, row.offset): row for row in rows}
+    expected = {
+        (partition, offset): FlaggedRow(
+            partition,
+            offset,
+            truth.names[offset],
+            float(truth.fraud_probability[offset]),
+            truth.model_version[offset],
+        )
+        for partition, truth in truths.items()
+        for offset in truth.offsets_of(Fate.FLAGGED)
+    }
+    for place in sorted(expected.keys() - found.keys()):
+        text = f"{expected[place].transaction_id} is not in the fraud table"
+        yield Violation("I2", Harm.LOST, text, *place)
+    for place in sorted(found.keys() - expected.keys()):
+        text = f"{found[place].transaction_id} should not be in the fraud table"
+        yield Violation("I2", Harm.DOUBLED, text, *place)
+    for place in sorted(expected.keys() & found.keys()):
+        if found[place] != expected[place]:
+            text = f"the fraud table has {found[place]}, not {expected[place]}"
+            yield Violation("I2", Harm.CHANGED, text, *place)
+
+
+def check_labels(rows: Mapping[tuple[Partition, int], str], truths: Truths) -> Iterator[Violation]:
+    """I2 for labels: each learned once, from the message that told it first."""
+    expected = {
+        (partition, offset): name
+        for partition, truth in truths.items()
+        for offset, name in truth.names.items()
+    }
+    for place in sorted(expected.keys() - rows.keys()):
+        yield Violation("I2", Harm.LOST, f"the label of {expected[place]} is missing", *place)
+    for place in sorted(rows.keys() - expected.keys()):
+        yield Violation("I2", Harm.DOUBLED, f"no label of {rows[place]} belongs here", *place)
+
+
+def check_journal(journal: Mapping[Partition, Int64s], truths: Truths) -> Iterator[Violation]:
+    """I4: the journal of a partition is what was accepted, in offset order, once."""
+    for partition, truth in truths.items():
+        found = journal.get(partition, truth.entries[:0])
+        if not np.array_equal(found, truth.entries):
+            yield from _differences(partition, truth, found)
+
+
+def _differences(partition: Partition, truth: Truth, found: Int64s) -> Iterator[Violation]:
+    expected_rows, found_rows = list(map(tuple, truth.entries)), list(map(tuple, found))
+    expected, there = Counter(expected_rows), Counter(found_rows)
+    offset_of = dict(zip(expected_rows, truth.entry_offsets.tolist(), strict=True))
+    for row in expected - there:
+        yield Violation("I4", Harm.LOST, "not in the journal", partition, offset_of[row])
+    for row in there - expected:
+        text = "in the journal more often than it was accepted"
+        yield Violation("I4", Harm.DOUBLED, text, partition, offset_of.get(row))
+    if expected == there:
+        place = next(n for n, pair in enumerate(zip(expected_rows, found_rows)) if len({*pair}) > 1)  # noqa: B905
+        text = "the journal has another order"
+        yield Violation("I4", Harm.CHANGED, text, partition, int(truth.entry_offsets[place]))
+
+
+def check_dead_letters(
+    found: Iterable[tuple[Partition, int]], truths: Truths
+) -> Iterator[Violation]:
+    """I5: every bad message and no other; the same one twice counts once."""
+    places = set(found)
+    expected = {
+        (partition, offset)
+        for partition, truth in truths.items()
+        for offset in truth.offsets_of(Fate.DEAD)
+    }
+    for place in sorted(expected - places):
+        yield Violation("I5", Harm.LOST, "a bad message is not in the dead letters", *place)
+    for place in sorted(places - expected):
+        yield Violation("I5", Harm.CHANGED, "a good message is in the dead letters", *place)
+
+
+def check_no_secret(texts: Mapping[str, str], secrets: Sequence[str]) -> Iterator[Violation]:
+    """I7: none of the secrets is in any of the named texts."""
+    for name, text in texts.items():
+        if any(secret in text for secret in secrets):
+            yield Violation("I7", Harm.OTHER, f"a password is in {name}")

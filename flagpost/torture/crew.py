@@ -1,0 +1,159 @@
+"""The members of a run: started, stopped, frozen and killed, each by its pid."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flagpost.torture.dying_member import Step
+from flagpost.torture.plan import MOST_MEMBERS
+from flagpost.torture.waiting import wait_until
+
+STOP_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process of the group; everything it writes is in its directory."""
+
+    name: str
+    directory: Path
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def log(self) -> str:
+        """What it has said."""
+        return (self.directory / "log").read_text()
+
+    @property
+    def last_line(self) -> str:
+        """The last thing it has said."""
+        return (self.log.splitlines() or ["nothing"])[-1]
+
+    @property
+    def n_attempted(self) -> int:
+        """How many messages it was about to commit, those of failed attempts too."""
+        attempts = self.directory / "attempts"
+        return sum(map(int, attempts.read_text().split())) if attempts.exists() else 0
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended by itself, and not well."""
+        return self.process.poll() not in {None, 0, -signal.SIGKILL}
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait."""
+        self.process.terminate()
+        self.process.wait(STOP_SECONDS)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still meanwhile."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def doom(self, step: Step) -> None:
+        """Let it die at a step of its next batch."""
+        (self.directory / "doom").write_text(step)
+
+
+@dataclass(slots=True)
+class Crew:
+    """The members that run now, and all there ever were.
+
+    Every other member has a member id and takes its place again at once when it is started anew;
+    the others are missed only when their session ends.
+
+    Attributes:
+        directory: where each member gets a directory of its own.
+        program: what runs a member, given its directory.
+        environment: the settings of each.
+    """
+
+    directory: Path
+    program: Sequence[str]
+    environment: Mapping[str, str]
+    running: list[Member] = field(default_factory=list)
+    ever: list[Member] = field(default_factory=list)
+
+    def start(self, name: str | None = None) -> Member:
+        """Start a member, by a new name unless it takes the place of another."""
+        name = name or next(self._free_names())
+        directory = self.directory / f"{len(self.ever)}-{name}"
+        directory.mkdir(parents=True)
+        identity = {"FLAGPOST_MEMBER_ID": name if name.startswith("static") else ""}
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, *self.program, str(directory)],
+                env={**os.environ, **self.environment, **identity},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        member = Member(name, directory, process)
+        self.running.append(member)
+        self.ever.append(member)
+        return member
+
+    def choose(self, share: float) -> Member:
+        """Return the member at a share of the list."""
+        return self.running[int(share * len(self.running))]
+
+    def replace(self, member: Member) -> None:
+        """Start another in the place of one that has ended."""
+        self.running.remove(member)
+        self.start(member.name)
+
+    def part_with(self, member: Member) -> None:
+        """Stop a member for good."""
+        member.stop()
+        self.running.remove(member)
+
+    def await_death(self, member: Member, seconds: float) -> bool:
+        """Wait for a doomed member to die; say whether it did."""
+        return wait_until(lambda: member.process.poll() is not None, seconds)
+
+    def failed(self) -> list[Member]:
+        """Return those who ended by an error of their own."""
+        return [member for member in self.ever if member.has_failed]
+
+    def logs(self) -> dict[str, str]:
+        """Return what everybody has said."""
+        return {str(member.directory): member.log for member in self.ever}
+
+    def stop_all(self) -> None:
+        """Stop everybody at the same time."""
+        for member in self.running:
+            member.process.terminate()
+        for member in self.running:
+            member.process.wait(STOP_SECONDS)
+        self.running.clear()
+
+    def end(self) -> None:
+        """Leave no process behind, whatever has happened."""
+        for member in self.ever:
+            if member.process.poll() is None:
+                member.kill()
+
+    def n_attempted(self) -> int:
+        """How many messages all members together were about to commit."""
+        return sum(member.n_attempted for member in self.ever)
+
+    def _free_names(self) -> Iterator[str]:
+        taken = {member.name for member in self.running}
+        for number in range(MOST_MEMBERS + 1):
+            name = f"{'dynamic' if number % 2 else 'static'}-{number}"
+            if name not in taken:
+                yield name

@@ -1,0 +1,178 @@
+"""What each kind of fault does, and when things may begin to get better."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from flagpost.model import FraudModel
+from flagpost.torture.crew import Crew, Member
+from flagpost.torture.dying_member import Step
+from flagpost.torture.gauge import Gauge
+from flagpost.torture.plan import FEWEST_MEMBERS, MOST_MEMBERS, Fault, Kind
+from flagpost.torture.servers import Servers
+from flagpost.torture.site import SESSION_SECONDS, Site
+from flagpost.torture.truth import ModelUse
+from flagpost.torture.waiting import wait_until
+
+DOOM_SECONDS = 20
+"""A doomed member that gets no batch for so long is killed all the same."""
+
+PAST_SESSION_SECONDS = SESSION_SECONDS + 2
+
+
+@dataclass(slots=True)
+class Scene:
+    """All that faults act on.
+
+    Attributes:
+        models: the files that members score with, one after the other.
+        uses: which of them scored from where on.
+    """
+
+    site: Site
+    crew: Crew
+    gauge: Gauge
+    servers: Servers | None
+    models: list[Path]
+    uses: list[ModelUse] = field(default_factory=list)
+
+    def use_next_model(self) -> None:
+        """Let the members that start from now on score with the next model; nobody runs."""
+        path = self.models[len(self.uses) % len(self.models)]
+        self.crew.environment = {**self.crew.environment, "FLAGPOST_MODEL": str(path)}
+        self.uses.append(ModelUse(FraudModel.load(path).version, self.gauge.positions()))
+
+    def need_servers(self) -> Servers:
+        """Return what can kill the servers.
+
+        Raises:
+            ValueError: the servers are somebody else's.
+        """
+        if self.servers is None:
+            msg = "this plan kills servers, but they are not ours"
+            raise ValueError(msg)
+        return self.servers
+
+
+Happened = tuple[Kind, float]
+"""What really happened, and the moment (of `time.monotonic`) from which recovery counts."""
+
+
+def inject(scene: Scene, fault: Fault) -> Happened:
+    """Let a fault happen, and end where it has an end. Blocks for as long as it lasts."""
+    return _INJECTIONS[fault.kind](scene, fault)
+
+
+def _kill(scene: Scene, fault: Fault) -> Happened:
+    return _kill_member(scene, scene.crew.choose(fault.victim))
+
+
+def _kill_member(scene: Scene, member: Member) -> Happened:
+    member.kill()
+    died = time.monotonic()
+    scene.crew.replace(member)
+    return Kind.KILL, died
+
+
+def _die(step: Step, scene: Scene, fault: Fault) -> Happened:
+    member = scene.crew.choose(fault.victim)
+    member.doom(step)
+    if not scene.crew.await_death(member, DOOM_SECONDS):
+        return _kill_member(scene, member)
+    died = time.monotonic()
+    scene.crew.replace(member)
+    return fault.kind, died
+
+
+def _stop(scene: Scene, fault: Fault) -> Happened:
+    member = scene.crew.choose(fault.victim)
+    member.stop()
+    stopped = time.monotonic()
+    scene.crew.replace(member)
+    return fault.kind, stopped
+
+
+def _freeze(scene: Scene, fault: Fault) -> Happened:
+    member = scene.crew.choose(fault.victim)
+    with member.frozen():
+        frozen = time.monotonic()
+        time.sleep(PAST_SESSION_SECONDS)
+    return fault.kind, frozen
+
+
+def _join(scene: Scene, fault: Fault) -> Happened:
+    if len(scene.crew.running) == MOST_MEMBERS:
+        return _leave(scene, fault)
+    scene.crew.start()
+    return Kind.JOIN, time.monotonic()
+
+
+def _leave(scene: Scene, fault: Fault) -> Happened:
+    if len(scene.crew.running) == FEWEST_MEMBERS:
+        return _join(scene, fault)
+    scene.crew.part_with(scene.crew.choose(fault.victim))
+    return Kind.LEAVE, time.monotonic()
+
+
+def _roll(scene: Scene, fault: Fault) -> Happened:
+    for member in list(scene.crew.running):
+        member.stop()
+        scene.crew.replace(member)
+    return fault.kind, time.monotonic()
+
+
+def _change_model(scene: Scene, fault: Fault) -> Happened:
+    names = [member.name for member in scene.crew.running]
+    scene.crew.stop_all()
+    stopped = time.monotonic()
+    scene.use_next_model()
+    for name in names:
+        scene.crew.start(name)
+    return fault.kind, stopped
+
+
+def _without(
+    outage: Callable[[Scene], AbstractContextManager[None]], scene: Scene, fault: Fault
+) -> Happened:
+    with outage(scene):
+        time.sleep(fault.seconds)
+    return fault.kind, time.monotonic()
+
+
+@contextmanager
+def _database_away(scene: Scene) -> Iterator[None]:
+    scene.site.proxy.cut()
+    try:
+        yield
+    finally:
+        scene.site.proxy.restore()
+
+
+def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Happened:
+    arm(scene)
+    wait_until(lambda: not scene.site.proxy.is_armed, DOOM_SECONDS)
+    return fault.kind, time.monotonic()
+
+
+_INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {
+    Kind.KILL: _kill,
+    Kind.DIE_AFTER_SCORING: partial(_die, Step.AFTER_SCORING),
+    Kind.DIE_BEFORE_COMMIT: partial(_die, Step.BEFORE_DATABASE_COMMIT),
+    Kind.DIE_AFTER_COMMIT: partial(_die, Step.AFTER_DATABASE_COMMIT),
+    Kind.DIE_BEFORE_KAFKA: partial(_die, Step.BEFORE_KAFKA_COMMIT),
+    Kind.STOP: _stop,
+    Kind.FREEZE: _freeze,
+    Kind.JOIN: _join,
+    Kind.LEAVE: _leave,
+    Kind.ROLL: _roll,
+    Kind.MODEL: _change_model,
+    Kind.BROKER_KILLED: partial(_without, lambda scene: scene.need_servers().broker_killed()),
+    Kind.BROKER_PAUSED: partial(_without, lambda scene: scene.need_servers().broker_paused()),
+    Kind.DATABASE_KILLED: partial(_without, lambda scene: scene.need_servers().database_killed()),
+    Kind.DATABASE_AWAY: partial(_without, _database_away),
+    Kind.COMMIT_LOST: partial(_lose_commit, lambda scene: scene.site.proxy.lose_next_commit()),
+    Kind.REPLY_LOST: partial(_lose_commit, lambda scene: scene.site.proxy.lose_next_commit_reply()),
+}

@@ -1,0 +1,114 @@
+"""How far a group is: by the database, by Kafka, and whether Kafka is ever ahead."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is public
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from flagpost.events import Partition
+from flagpost.torture.checks import Harm, Violation
+from flagpost.torture.site import Site
+
+SAMPLE_SECONDS = 0.5
+TIMEOUT_SECONDS = 10
+
+Offsets = dict[Partition, int]
+
+patiently = retry(
+    retry=retry_if_exception_type((psycopg.OperationalError, KafkaException, TimeoutError)),
+    stop=stop_after_delay(120),
+    wait=wait_fixed(0.2),
+    reraise=True,
+)
+"""A server that was killed just now is asked again until it answers."""
+
+
+class Gauge:
+    """Looks at the positions of a site's group, and at the ends of its topics; each call blocks."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._admin = AdminClient({"bootstrap.servers": site.kafka_bootstrap, "log_level": 0})
+
+    @patiently
+    def positions(self) -> Offsets:
+        """Return the next offset of every partition that a member has ever had."""
+        with psycopg.connect(self._site.database_url) as connection:
+            rows = connection.execute(
+                'SELECT topic, partition, next_offset FROM stream.positions WHERE "group" = %s',
+                [self._site.name],
+            ).fetchall()
+        return {Partition(topic, number): offset for topic, number, offset in rows}
+
+    @patiently
+    def ends(self) -> Offsets:
+        """Return the offset behind the last message of every partition."""
+        topics = self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        asked = {
+            TopicPartition(topic, number): OffsetSpec.latest()
+            for topic in self._site.topics
+            for number in topics[topic].partitions
+        }
+        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT_SECONDS)
+        return {
+            Partition(where.topic, where.partition): answer.result(TIMEOUT_SECONDS).offset
+            for where, answer in answers.items()
+        }
+
+    @patiently
+    def committed(self) -> Offsets:
+        """Return the offsets that the group has committed to Kafka."""
+        asked = [ConsumerGroupTopicPartitions(self._site.name)]
+        [answer] = self._admin.list_consumer_group_offsets(
+            asked, request_timeout=TIMEOUT_SECONDS
+        ).values()
+        partitions = answer.result(TIMEOUT_SECONDS).topic_partitions
+        return {Partition(each.topic, each.partition): each.offset for each in partitions}
+
+    def has_reached(self, target: Mapping[Partition, int]) -> bool:
+        """Say whether every partition is at a target, or beyond it."""
+        positions = self.positions()
+        return all(positions.get(partition, 0) >= end for partition, end in target.items())
+
+    def n_done(self) -> int:
+        """How many messages are done with."""
+        return sum(self.positions().values())
+
+
+@contextmanager
+def kafka_watched(site: Site) -> Iterator[list[Violation]]:
+    """Look twice a second whether Kafka is told of more than is committed; gives what was seen."""
+    found, over = list[Violation](), threading.Event()
+    watching = threading.Thread(target=_watch, args=(Gauge(site), found, over))
+    watching.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        watching.join()
+
+
+def _watch(gauge: Gauge, found: list[Violation], over: threading.Event) -> None:
+    while not over.wait(SAMPLE_SECONDS):
+        found += kafka_ahead(gauge)
+
+
+def kafka_ahead(gauge: Gauge) -> list[Violation]:
+    """I3: compare what Kafka was told with the positions, which are read after it."""
+    committed = gauge.committed()
+    positions = gauge.positions()
+    return [
+        Violation(
+            "I3",
+            Harm.OTHER,
+            f"Kafka is told {offset}, the position is {positions.get(partition, 0)}",
+            partition,
+            offset,
+        )
+        for partition, offset in committed.items()
+        if offset > positions.get(partition, 0)
+    ]

@@ -1,0 +1,151 @@
+"""A run: a log is sent while one thing after another goes wrong."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from flagpost.core.effects import Counts
+from flagpost.logs import LogBatch
+from flagpost.torture.checks import Harm, Violation
+from flagpost.torture.crew import Crew
+from flagpost.torture.faults import Scene, inject
+from flagpost.torture.feed import parts_of, sending
+from flagpost.torture.gauge import Gauge, Offsets, kafka_ahead, kafka_watched
+from flagpost.torture.ledger import open_ledger
+from flagpost.torture.plan import Fault, Kind, Plan
+from flagpost.torture.servers import Servers
+from flagpost.torture.site import Site
+from flagpost.torture.verdict import compare, counts_of, truths_of
+from flagpost.torture.waiting import wait_until
+
+PART_SECONDS = 3.0
+"""So long a part of the log is being sent."""
+
+PROBE_SECONDS = 0.5
+"""Recovered is who has done with all that was sent so long after the fault."""
+
+BOUND_SECONDS = 90
+"""A lag that is not gone after so long is a violation of I6."""
+
+MEMBER = ("-m", "flagpost.torture.member")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A fault and what followed from it.
+
+    Attributes:
+        kind: what happened; a member that could not die at a step was killed all the same.
+        recovery_seconds: until all was done that had been sent soon after the fault.
+        n_repeated: messages that were about to be committed and were not, so that somebody had to
+            do them again.
+        ends: the positions at its end.
+        has_caught_up: whether there was no lag then.
+    """
+
+    kind: Kind
+    recovery_seconds: float
+    n_repeated: int
+    ends: Offsets
+    has_caught_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run has shown; `counts` is what had to become of the transactions and the labels."""
+
+    plan: Plan
+    episodes: list[Episode]
+    violations: list[Violation]
+    counts: dict[str, Counts]
+    seconds: float
+
+
+def torture(
+    site: Site,
+    plan: Plan,
+    log: Path,
+    models: Sequence[Path],
+    servers: Servers | None = None,
+    program: Sequence[str] = MEMBER,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Outcome:
+    """Send a log while a plan is carried out, and check every invariant. Blocks for minutes.
+
+    The run ends early when a lag does not go away or a member ends by itself; what was sent until
+    then is checked.
+
+    Args:
+        site: new topics, and a database with all tables and nothing in them.
+        plan: what goes wrong.
+        log: transactions and labels as they arrive.
+        models: that the members change between; the first one begins.
+        servers: what is killed; a plan that kills none needs none.
+        program: what runs a member, given a directory for itself.
+        on_progress: is told how much of the plan is done, from 0 to 1.
+    """
+    began = time.monotonic()
+    site.create_topics()
+    open_ledger(site.database_url)
+    crew = Crew(site.directory / "members", program, site.settings())
+    scene = Scene(site, crew, Gauge(site), servers, list(models))
+    episodes = list[Episode]()
+    try:
+        with kafka_watched(site) as violations:
+            _begin(scene, plan.n_members)
+            parts = parts_of(log, len(plan.faults))
+            for fault, part in zip(plan.faults, parts, strict=True):
+                episodes.append(_live_through(scene, fault, part))
+                on_progress(len(episodes) / len(plan.faults))
+                if not episodes[-1].has_caught_up:
+                    break
+            crew.stop_all()
+    finally:
+        crew.end()
+    violations += [*_unrecovered(scene, episodes), *kafka_ahead(scene.gauge)]
+    truths = truths_of(site, log, models, scene.uses)
+    violations += compare(site, truths, crew.logs())
+    return Outcome(plan, episodes, violations, counts_of(site, truths), time.monotonic() - began)
+
+
+def _begin(scene: Scene, n_members: int) -> None:
+    """Start the first members and wait until every partition has an owner."""
+    scene.use_next_model()
+    for _ in range(n_members):
+        scene.crew.start()
+    n_partitions = len(scene.gauge.ends())
+    _wait(scene, lambda: len(scene.gauge.positions()) == n_partitions)
+
+
+def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
+    gauge, crew = scene.gauge, scene.crew
+    done, attempted = gauge.n_done(), crew.n_attempted()
+    moment = done + fault.moment * len(part.values)
+    with sending(scene.site, part, PART_SECONDS):
+        _wait(scene, lambda: gauge.n_done() >= moment)
+        kind, since = inject(scene, fault)
+        time.sleep(max(since + PROBE_SECONDS - time.monotonic(), 0))
+        _wait(scene, partial(gauge.has_reached, gauge.ends()))
+        recovery_seconds = time.monotonic() - since
+    has_caught_up = _wait(scene, partial(gauge.has_reached, gauge.ends()))
+    n_repeated = crew.n_attempted() - attempted - (gauge.n_done() - done)
+    return Episode(kind, recovery_seconds, n_repeated, gauge.positions(), has_caught_up)
+
+
+def _wait(scene: Scene, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition as long as everybody is well; say whether it holds."""
+    wait_until(lambda: bool(scene.crew.failed()) or condition(), BOUND_SECONDS)
+    return not scene.crew.failed() and condition()
+
+
+def _unrecovered(scene: Scene, episodes: Sequence[Episode]) -> Iterator[Violation]:
+    """I6: nobody ends by himself, and every lag goes away."""
+    for member in scene.crew.failed():
+        text = f"{member.name} ended with code {member.process.returncode}: {member.last_line}"
+        yield Violation("I6", Harm.OTHER, text)
+    for episode in episodes:
+        if not episode.has_caught_up:
+            text = f"after {episode.kind} there is lag for more than {BOUND_SECONDS} s"
+            yield Violation("I6", Harm.OTHER, text)

@@ -1,0 +1,152 @@
+"""What has to come out, computed from the log alone and in one thread.
+
+Scores come from the offline pass over the file. What is a duplicate and what cannot be read is
+found out message by message, from what the topics hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flagpost.core.effects import Counts
+from flagpost.core.history import Int64s
+from flagpost.core.scorer import Floats
+from flagpost.events import Partition, TransactionDecoder, Transactions
+from flagpost.label_events import LabelDecoder, Labels
+from flagpost.torture.delivered import Delivered
+
+
+class Fate(IntEnum):
+    """What becomes of a message, in the order of the counts; a label that is learned is clean."""
+
+    CLEAN = 0
+    FLAGGED = 1
+    DUPLICATE = 2
+    DEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model that scores every message from these offsets on; 0 where a partition is missing."""
+
+    version: str
+    since: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What has to become of the n messages of a partition, and of its k entries in the journal.
+
+    Attributes:
+        fates: (n,) a `Fate` each.
+        names: by offset, the transaction id of what is flagged or learned.
+        fraud_probability: (n,) of transactions, 0 elsewhere.
+        model_version: of each flagged offset.
+        entry_offsets: (k,) the messages that the journal has to hold, in order.
+        entries: (k, columns) what the journal has to say of them.
+    """
+
+    fates: NDArray[np.int8]
+    names: dict[int, str]
+    fraud_probability: Floats
+    model_version: dict[int, str]
+    entry_offsets: Int64s
+    entries: Int64s
+
+    def counts(self, start: int, end: int) -> Counts:
+        """Return what has to be counted for the offsets [start, end)."""
+        of_each = np.bincount(self.fates[start:end], minlength=len(Fate)).tolist()
+        return Counts(sum(of_each), *of_each)
+
+    def offsets_of(self, fate: Fate) -> list[int]:
+        """Return the offsets of the messages with this fate."""
+        return np.flatnonzero(self.fates == fate).tolist()
+
+
+def transaction_rows(entries: Transactions) -> Int64s:
+    """Return what identifies transactions, in the journal as in the topic; (n, 4)."""
+    return np.column_stack(
+        [entries.transaction_key, entries.user_key, entries.event_time_us, entries.amount_cents]
+    )
+
+
+def label_rows(entries: Labels) -> Int64s:
+    """Return what identifies labels, in the journal as in the topic; (n, 3)."""
+    is_fraud = entries.is_fraud.astype(np.int64)
+    return np.column_stack([entries.transaction_key, entries.known_at_us, is_fraud])
+
+
+def truth_of_transactions(
+    delivered: Delivered,
+    decoder: TransactionDecoder,
+    latest_event_time_us: int,
+    scored: Mapping[str, pd.DataFrame],
+    uses: Sequence[ModelUse],
+) -> Truth:
+    """Say what has to become of a partition of transactions.
+
+    Args:
+        delivered: the messages.
+        decoder: reads them.
+        latest_event_time_us: later ones are bad.
+        scored: for each model version, `fraud_probability` and `is_flagged` by transaction id.
+        uses: which model scores from which offset on, the first one from the beginning.
+    """
+    rows, _bad = decoder.decode(delivered.values, latest_event_time_us)
+    is_first = _is_first(transaction_rows(rows)[:, :3])
+    fates = np.full(len(delivered.messages), Fate.DEAD, np.int8)
+    fates[rows.message_index] = Fate.DUPLICATE
+    accepted = rows.take(is_first)
+    offsets = accepted.message_index
+    use_of = _uses_at(offsets, delivered.partition, uses)
+    probability, names = np.zeros(fates.size), np.array(accepted.transaction_id, dtype=object)
+    versions = dict[int, str]()
+    for number, use in enumerate(uses):
+        chosen = use_of == number
+        found = scored[use.version].loc[names[chosen]]
+        is_flagged = found["is_flagged"].to_numpy(np.bool_)
+        probability[offsets[chosen]] = found["fraud_probability"].to_numpy(np.float64)
+        fates[offsets[chosen]] = np.where(is_flagged, Fate.FLAGGED, Fate.CLEAN)
+        versions.update(dict.fromkeys(offsets[chosen][is_flagged].tolist(), use.version))
+    named = dict(zip(offsets.tolist(), names.tolist(), strict=True))
+    return Truth(
+        fates,
+        names={offset: named[offset] for offset in versions},
+        fraud_probability=probability,
+        model_version=versions,
+        entry_offsets=offsets,
+        entries=transaction_rows(accepted),
+    )
+
+
+def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
+    """Say what has to become of a partition of labels; the journal keeps duplicates of them."""
+    rows, _bad = LabelDecoder().decode(delivered.values, latest_known_at_us)
+    is_first = _is_first(label_rows(rows))
+    fates = np.full(len(delivered.messages), Fate.DEAD, np.int8)
+    fates[rows.message_index] = np.where(is_first, Fate.CLEAN, Fate.DUPLICATE)
+    learned = rows.take(is_first)
+    return Truth(
+        fates,
+        names=dict(zip(learned.message_index.tolist(), learned.transaction_id, strict=True)),
+        fraud_probability=np.zeros(fates.size),
+        model_version={},
+        entry_offsets=rows.message_index,
+        entries=label_rows(rows),
+    )
+
+
+def _is_first(identities: Int64s) -> NDArray[np.bool_]:
+    """Say which rows no earlier row equals."""
+    is_first = np.zeros(len(identities), np.bool_)
+    is_first[np.unique(identities, axis=0, return_index=True)[1]] = True
+    return is_first
+
+
+def _uses_at(offsets: Int64s, partition: Partition, uses: Sequence[ModelUse]) -> Int64s:
+    since = [use.since.get(partition, 0) for use in uses]
+    return np.searchsorted(since, offsets, side="right") - 1

@@ -1,0 +1,87 @@
+"""Puts what was found beside what had to come out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy.engine import make_url
+
+from flagpost.clock import latest_event_time_us
+from flagpost.core.decision import decide
+from flagpost.core.effects import Counts
+from flagpost.events import Partition, TransactionDecoder
+from flagpost.model import FraudModel
+from flagpost.torture import checks, evidence
+from flagpost.torture.checks import Truths, Violation
+from flagpost.torture.delivered import read_topics
+from flagpost.torture.ledger import read_ledger
+from flagpost.torture.site import Site
+from flagpost.torture.truth import ModelUse, Truth, truth_of_labels, truth_of_transactions
+from flagpost.training.offline import DecodedLog, decode_log, observe_log
+
+MAX_FUTURE_DAYS = 1.0
+
+
+def truths_of(
+    site: Site, log: Path, models: Sequence[Path], uses: Sequence[ModelUse]
+) -> dict[Partition, Truth]:
+    """Compute what had to become of everything that the topics hold. Blocks for seconds."""
+    latest_us = latest_event_time_us(MAX_FUTURE_DAYS)
+    decoder = TransactionDecoder()
+    scored = dict(_scored(decode_log(log, decoder, latest_us), models))
+    return {
+        delivered.partition: truth_of_labels(delivered, latest_us)
+        if delivered.partition.topic == site.labels_topic
+        else truth_of_transactions(delivered, decoder, latest_us, scored, uses)
+        for delivered in read_topics(site.kafka_bootstrap, site.topics)
+    }
+
+
+def _scored(decoded: DecodedLog, models: Sequence[Path]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Score the whole log offline with each model, as `fraud_model.py evaluate` does."""
+    for model in map(FraudModel.load, models):
+        rows = observe_log(decoded, model.population_mean_cents)
+        decisions = decide(
+            model.scorer.fraud_probabilities(rows.matrix),
+            model.threshold,
+            rows.amount_cents,
+            rows.account_balance_cents,
+        )
+        columns = {
+            "fraud_probability": decisions.fraud_probability,
+            "is_flagged": decisions.is_flagged,
+        }
+        yield model.version, pd.DataFrame(columns, index=rows.transaction_id)
+
+
+def compare(site: Site, truths: Truths, logs: Mapping[str, str]) -> Iterator[Violation]:
+    """Check all that is to be seen when nobody runs any more; `logs` are the members', by name."""
+    transactions = _of_topic(truths, site.name)
+    labels = _of_topic(truths, site.labels_topic)
+    letters = read_topics(site.kafka_bootstrap, [site.dead_letter_topic])
+    yield from checks.check_steps(read_ledger(site.database_url), truths)
+    yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
+    yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
+    yield from checks.check_journal(evidence.read_journal(site.database_url), truths)
+    yield from checks.check_dead_letters(
+        chain.from_iterable(evidence.buried(letter) for letter in letters), truths
+    )
+    headers = {"the dead letters": "".join(map(evidence.header_texts, letters))}
+    password = make_url(site.database_url).password
+    yield from checks.check_no_secret({**logs, **headers}, [str(password)])
+
+
+def counts_of(site: Site, truths: Truths) -> dict[str, Counts]:
+    """Return what had to be counted, for the transactions and for the labels."""
+    return {
+        name: sum(
+            (truth.counts(0, truth.fates.size) for truth in _of_topic(truths, topic).values()),
+            Counts(),
+        )
+        for name, topic in (("transactions", site.name), ("labels", site.labels_topic))
+    }
+
+
+def _of_topic(truths: Truths, topic: str) -> Truths:
+    return {partition: truth for partition, truth in truths.items() if partition.topic == topic}
