@@ -80,5 +80,8 @@ class LogSource:
     def partitions(self) -> set[Partition]:
         return set(self._values)
 
+    def topic_ids(self) -> dict[str, str]:
+        return {partition.topic: partition.topic for partition in self._values}
+
     def close(self) -> None:
         pass

@@ -12,6 +12,7 @@
         |-- SchemaOutdated          the tables are missing or older than this program
         |-- TopicMissing            the topic does not exist
         |-- OffsetLost              the next message is no longer, or not yet, in the topic
+        |-- MemberReplaced          another process has joined under the id of this member
         |-- TooManyDeadLetters      so many messages are bad that their source must be
         `-- Undelivered             the broker did not acknowledge everything
 
@@ -111,6 +112,18 @@ class TooManyDeadLetters(MustStop):
     """The share of bad messages passed its limit."""
 
     exit_code = 25
+
+
+class MemberReplaced(MustStop):
+    """Another process has joined under the id of this one, which is no member any more."""
+
+    exit_code = 26
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process has joined the group with the FLAGPOST_MEMBER_ID of this one and has "
+            "taken its place; give each process an id of its own, or none"
+        )
 
 
 class Undelivered(MustStop):

@@ -67,12 +67,14 @@ class Ownership:
         """Make every wanted partition ours: a new epoch, its position, its state, a seek. Blocks.
 
         Raises:
-            OffsetLost: a position lies outside what the topic holds.
+            OffsetLost: a position lies outside what the topic holds, or is of a former topic.
+            TopicMissing: a topic does not exist any more.
             Unavailable: nothing has changed but epochs; try again.
         """
         wanted = frozenset(self.wanted)
         bounds = self._source.bounds(wanted)
         positions = self._store.acquire({p: first for p, (first, _) in bounds.items()})
+        self._check_topics(positions.keys())
         for partition, position in positions.items():
             _check_within(partition, position, *bounds[partition])
         self._load_state(positions)
@@ -82,6 +84,19 @@ class Ownership:
         self._peers.meet(self.positions)
         self.wanted -= wanted
         log.info("taken over", partitions=_named({p: x.epoch for p, x in positions.items()}))
+
+    def _check_topics(self, partitions: Iterable[Partition]) -> None:
+        """Make sure that positions are of the topics that are there now."""
+        ids = self._source.topic_ids()
+        now = {partition: ids[partition.topic] for partition in partitions}
+        for partition, topic_id in self._store.identify(now).items():
+            if topic_id != now[partition]:
+                raise OffsetLost(
+                    f"{partition.topic}[{partition.number}]: the topic was deleted and created "
+                    f"again since this group read it (its id was {topic_id}, now it is "
+                    f"{now[partition]}), so the stored position is of other messages. To read the "
+                    "new topic from its beginning, use another FLAGPOST_GROUP"
+                )
 
     def _load_state(self, positions: dict[Partition, Position]) -> None:
         for partition in positions:

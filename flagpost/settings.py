@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     dead_letter_topic: str = ""
     topic_partitions: int = Field(default=4, ge=1, le=10_000)
     group: str = Field(default="flagpost", min_length=1)
+    member_id: str = Field(default="", max_length=249, pattern=r"^[A-Za-z0-9._-]*$")
+    session_seconds: int = Field(default=10, ge=4, le=300)
     model: Path = PRETRAINED_MODEL
     kafka_client: KafkaClient = "kafka-python"
     mapping: Path | None = None

@@ -31,6 +31,13 @@ class Store(Protocol):
         """
         ...
 
+    def identify(self, topic_ids: Mapping[Partition, str]) -> dict[Partition, str]:
+        """Note of which topic acquired positions are, unless it is known; return what is known.
+
+        The ids are Kafka's: a topic that is made again under the same name has another.
+        """
+        ...
+
     def load_segments(
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
     ) -> Iterator[Segment]:

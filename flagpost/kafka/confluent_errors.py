@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError
 from flagpost.errors import (
     BadConfiguration,
     FlagpostError,
+    MemberReplaced,
     MustStop,
     OffsetLost,
     TopicMissing,
@@ -86,7 +87,8 @@ _PASSING = frozenset(
 def is_final(error: KafkaError) -> bool:
     """Whether waiting does not help a consumer; after any other error it goes on by itself."""
     name = error.name()
-    return error.fatal() or name in _REFUSED or name in _DAMAGED or name in _OFFSET_LOST
+    is_fatal = error.fatal() or name == "_FATAL"
+    return is_fatal or name in _REFUSED or name in _DAMAGED or name in _OFFSET_LOST
 
 
 def translated(error: KafkaError, doing: str) -> FlagpostError:
@@ -94,6 +96,8 @@ def translated(error: KafkaError, doing: str) -> FlagpostError:
     name = error.name()
     if name in _PASSING and not error.fatal():
         return Unavailable(f"Kafka does not answer ({doing}): {error.str()}")
+    if _is_replaced(error):
+        return MemberReplaced()
     if name in _REFUSED:
         return BadConfiguration(f"Kafka refuses {doing}: {error.str()}")
     if name in _OFFSET_LOST:
@@ -102,3 +106,8 @@ def translated(error: KafkaError, doing: str) -> FlagpostError:
         return TopicMissing(f"the topic does not exist ({doing}); create it or correct its name")
     damage = "a record is damaged" if name in _DAMAGED else "Kafka failed"
     return MustStop(f"{damage} ({doing}): {error.str()}")
+
+
+def _is_replaced(error: KafkaError) -> bool:
+    """Whether another process has joined as this member; a consumer's error says it in its text."""
+    return error.name() == "_FATAL" and "group.instance.id" in error.str()

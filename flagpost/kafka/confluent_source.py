@@ -40,7 +40,6 @@ CONSUMER_CONFIG = {
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": group.SESSION_SECONDS * 1000,
     "heartbeat.interval.ms": group.HEARTBEAT_SECONDS * 1000,
     "max.poll.interval.ms": group.MAX_POLL_SECONDS * 1000,
     "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
@@ -96,7 +95,7 @@ class ConfluentChunk:
 class ConfluentSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+    def __init__(self, bootstrap: str, member: group.GroupMember, topics: Iterable[str]) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
         Raises:
@@ -114,7 +113,7 @@ class ConfluentSource:
             {
                 **CONSUMER_CONFIG,
                 "bootstrap.servers": bootstrap,
-                "group.id": group_id,
+                **_identity(member),
                 "error_cb": self._note_refusal,
             }
         )
@@ -199,14 +198,15 @@ class ConfluentSource:
 
     def partitions(self) -> set[Partition]:
         """See `Source.partitions`."""
-        found = self._describe(group.REQUEST_SECONDS)
-        for topic in self._topics - found.keys():
-            raise missing(topic)
         return {
             Partition(topic, partition.id)
-            for topic, description in found.items()
+            for topic, description in self._describe_all().items()
             for partition in description.partitions
         }
+
+    def topic_ids(self) -> dict[str, str]:
+        """See `Source.topic_ids`."""
+        return _ids(self._describe_all())
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -304,7 +304,19 @@ class ConfluentSource:
     def _note_topics(self, timeout_seconds: float) -> None:
         found = self._describe(timeout_seconds)
         self._reachability.seen()
-        self._watch.look({topic: str(found[topic].topic_id) for topic in found})
+        self._watch.look(_ids(found))
+
+    def _describe_all(self) -> dict[str, TopicDescription]:
+        """Every subscribed topic.
+
+        Raises:
+            Unavailable: no answer in time.
+            TopicMissing: one does not exist.
+        """
+        found = self._describe(group.REQUEST_SECONDS)
+        for topic in self._topics - found.keys():
+            raise missing(topic)
+        return found
 
     def _describe(self, timeout_seconds: float) -> dict[str, TopicDescription]:
         """Every subscribed topic that exists.
@@ -324,6 +336,12 @@ class ConfluentSource:
             self._refusal = translated(error, "the connection")
 
 
+def _identity(member: group.GroupMember) -> dict[str, str | int]:
+    static = {"group.instance.id": member.member_id} if member.member_id else {}
+    session_ms = member.session_seconds * 1000
+    return {"group.id": member.group_id, "session.timeout.ms": session_ms, **static}
+
+
 def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicDescription | None:
     try:
         return asked.result(timeout_seconds + 1)
@@ -332,6 +350,10 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
         if isinstance(refusal, TopicMissing):
             return None
         raise refusal from error
+
+
+def _ids(found: Mapping[str, TopicDescription]) -> dict[str, str]:
+    return {topic: str(description.topic_id) for topic, description in found.items()}
 
 
 def _offset(message: Message) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from flagpost.errors import BadConfiguration
 from flagpost.kafka.confluent_publisher import ConfluentPublisher
 from flagpost.kafka.confluent_source import ConfluentSource
+from flagpost.kafka.group import GroupMember
 from flagpost.kafka.kafka_python_publisher import KafkaPythonPublisher
 from flagpost.kafka.kafka_python_source import KafkaPythonSource
 from flagpost.kafka.publisher import Publisher
@@ -33,7 +34,8 @@ def open_source(settings: Settings, topics: Iterable[str]) -> Source:
         Unavailable: no broker answers within ten seconds.
     """
     opened = ConfluentSource if settings.kafka_client == "confluent" else KafkaPythonSource
-    return opened(require_bootstrap(settings), settings.group, topics)
+    member = GroupMember(settings.group, settings.member_id, settings.session_seconds)
+    return opened(require_bootstrap(settings), member, topics)
 
 
 def open_publisher(bootstrap: str, client: KafkaClient) -> Publisher:

@@ -1,8 +1,24 @@
 """How a member of the scoring group behaves, whichever client it uses."""
 
+from dataclasses import dataclass
+
 SESSION_SECONDS = 10
 """A member that dies is replaced after this long. Both clients send heartbeats from a thread of
 their own, so a long batch does not count as death; the usual 45 s would be 45 s without scores."""
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """Which group a source joins, and as whom.
+
+    With a `member_id`, Kafka's `group.instance.id`, a process that starts anew is the member that
+    it was before, and gets its partitions back at once. Without one it is a new member.
+    """
+
+    group_id: str
+    member_id: str = ""
+    session_seconds: int = SESSION_SECONDS
+
 
 HEARTBEAT_SECONDS = 1
 """How soon a member hears that the group is being shared out anew."""

@@ -8,6 +8,7 @@ from kafka import errors as kafka_errors
 from flagpost.errors import (
     BadConfiguration,
     FlagpostError,
+    MemberReplaced,
     MustStop,
     OffsetLost,
     Unavailable,
@@ -54,9 +55,11 @@ def translated(error: kafka_errors.KafkaError, doing: str) -> FlagpostError:
             return OffsetLost(f"{_named(error.args[0])} is outside what the topic holds")
         case kafka_errors.LogTruncationError():
             return OffsetLost(f"the log ends before what was read of it: {error}")
-        case kafka_errors.CorruptRecordError():
-            return MustStop(f"a record is damaged: {error}")
-    return MustStop(f"Kafka failed ({doing}): {type(error).__name__}: {error}")
+        case kafka_errors.FencedInstanceIdError():
+            return MemberReplaced()
+    is_damage = isinstance(error, kafka_errors.CorruptRecordError)
+    problem = "a record is damaged" if is_damage else "Kafka failed"
+    return MustStop(f"{problem} ({doing}): {type(error).__name__}: {error}")
 
 
 def _named(offsets: Mapping[TopicPartition, int]) -> str:

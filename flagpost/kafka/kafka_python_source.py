@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -10,7 +11,7 @@ from operator import attrgetter
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError
+from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
 
@@ -38,7 +39,6 @@ CONSUMER_CONFIG = {
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",
     "allow_auto_create_topics": False,
-    "session_timeout_ms": group.SESSION_SECONDS * 1000,
     "heartbeat_interval_ms": group.HEARTBEAT_SECONDS * 1000,
     "max_poll_interval_ms": group.MAX_POLL_SECONDS * 1000,
     "fetch_max_wait_ms": group.FETCH_WAIT_MS,
@@ -83,7 +83,7 @@ class KafkaPythonChunk:
 class KafkaPythonSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+    def __init__(self, bootstrap: str, member: group.GroupMember, topics: Iterable[str]) -> None:
         """Connect; the group is joined by the first polls.
 
         Raises:
@@ -102,7 +102,9 @@ class KafkaPythonSource:
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=bootstrap,
-                group_id=group_id,
+                group_id=member.group_id,
+                group_instance_id=member.member_id or None,
+                session_timeout_ms=member.session_seconds * 1000,
                 kafka_client=self._keep_client,
                 # It remembers what this member owns: no two members may share it.
                 partition_assignment_strategy=[CooperativeStickyAssignor()],
@@ -180,6 +182,11 @@ class KafkaPythonSource:
                 raise missing(topic)
         return {Partition(topic, number) for topic, numbers in found.items() for number in numbers}
 
+    def topic_ids(self) -> dict[str, str]:
+        """See `Source.topic_ids`."""
+        self.partitions()  # asks the brokers for what the client does not know
+        return self._known_ids(self._topics)
+
     def close(self) -> None:
         """See `Source.close`."""
         try:
@@ -238,8 +245,12 @@ class KafkaPythonSource:
         ]
 
     def _send_commits(self, offsets: Mapping[Partition, int]) -> None:
-        if offsets:
+        if not offsets:
+            return
+        try:
             self._consumer.commit_async(_commits(offsets))
+        except FencedInstanceIdError as error:
+            raise translated(error, "committing") from error
 
     def _look_around(self) -> None:
         """Are the brokers and the topics still there? Asks only what the client knows."""
@@ -250,9 +261,32 @@ class KafkaPythonSource:
             if known != self._topics:
                 # By itself the client would ask again in five minutes.
                 cluster.request_update()
-            self._watch.look({topic: str(cluster.topic_id(topic)) for topic in known})
+            self._watch.look(self._known_ids(known))
         else:
             self._reachability.unseen()
+        self._check_replaced()
+
+    def _check_replaced(self) -> None:
+        """Notice that another process has joined under this member's id.
+
+        The client hears of it in its next heartbeat, sends no more of them, and tells nobody.
+
+        Raises:
+            MemberReplaced: it has.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - there is no public way to ask
+        is_silent = not coordinator._heartbeat_enabled  # noqa: SLF001
+        is_member = coordinator.state is MemberState.STABLE and not coordinator.need_rejoin()
+        if is_silent and is_member:
+            raise translated(FencedInstanceIdError(), "sending heartbeats")
+
+    def _known_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """As Kafka writes them: the bytes of a UUID in base 64, for URLs, without padding."""
+        ids = {topic: self._client.cluster.topic_id(topic) for topic in topics}
+        return {
+            topic: urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")
+            for topic, topic_id in ids.items()
+        }
 
 
 class _Listener(ConsumerRebalanceListener):

@@ -110,5 +110,15 @@ class Source(Protocol):
             TopicMissing: a subscribed topic does not exist.
         """
 
+    def topic_ids(self) -> dict[str, str]:
+        """The id of each subscribed topic, as Kafka's tools show it.
+
+        One that is made again under the same name has another. May block for a round trip.
+
+        Raises:
+            Unavailable: no answer in time.
+            TopicMissing: a subscribed topic does not exist.
+        """
+
     def close(self) -> None:
         """Leave the group, so that the others take over at once. Blocks for seconds at most."""

@@ -49,6 +49,34 @@ _ACQUIRE = (
     .returning(*_KEY, *_POSITION)
 )
 
+_identified = recordset("identified", *_KEY, StreamPosition.topic_id)
+# As in the fence: locked in order, so that two members that meet do not deadlock.
+_locked = (
+    select(*_KEY, _identified.c.topic_id)
+    .join_from(
+        StreamPosition,
+        _identified,
+        and_(
+            StreamPosition.topic == _identified.c.topic,
+            StreamPosition.partition == _identified.c.partition,
+            StreamPosition.group == _GROUP,
+        ),
+    )
+    .order_by(*_KEY)
+    .with_for_update(of=StreamPosition)
+    .cte("locked")
+)
+_IDENTIFY = (
+    update(StreamPosition)
+    .where(
+        StreamPosition.topic == _locked.c.topic,
+        StreamPosition.partition == _locked.c.partition,
+        StreamPosition.group == _GROUP,
+    )
+    .values({StreamPosition.topic_id: func.coalesce(StreamPosition.topic_id, _locked.c.topic_id)})
+    .returning(*_KEY, StreamPosition.topic_id)
+)
+
 _moved = recordset(
     "moved",
     *_KEY,
@@ -118,6 +146,18 @@ def acquire(
     ]
     rows = connection.execute(_ACQUIRE, {"own_group": group, "taken": taken})
     return {Partition(row.topic, row.partition): _position(row) for row in rows}
+
+
+def identify(
+    connection: Connection, group: str, topic_ids: Mapping[Partition, str]
+) -> dict[Partition, str]:
+    """Note of which topic positions are, where it is not known; return what is known then."""
+    identified = [
+        {"topic": topic, "partition": number, "topic_id": topic_id}
+        for (topic, number), topic_id in topic_ids.items()
+    ]
+    rows = connection.execute(_IDENTIFY, {"own_group": group, "identified": identified})
+    return {Partition(row.topic, row.partition): row.topic_id for row in rows}
 
 
 def advance(connection: Connection, group: str, advances: Sequence[Advance]) -> None:

@@ -30,6 +30,11 @@ class PostgresStore:
         with self._transaction() as connection:
             return positions.acquire(connection, self._group, first_offsets)
 
+    def identify(self, topic_ids: Mapping[Partition, str]) -> dict[Partition, str]:
+        """Note of which topic these positions are, where it is not known yet."""
+        with self._transaction() as connection:
+            return positions.identify(connection, self._group, topic_ids)
+
     def load_segments(
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
     ) -> Iterator[Segment]:

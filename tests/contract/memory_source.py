@@ -39,6 +39,8 @@ class MemorySource:
 
     log: Log
     committed: dict[Partition, int] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    """Ids of topics that are not the first of their name."""
 
     def __post_init__(self) -> None:
         self._assigned: set[Partition] = set()
@@ -90,6 +92,9 @@ class MemorySource:
 
     def partitions(self) -> set[Partition]:
         return set(self.log)
+
+    def topic_ids(self) -> dict[str, str]:
+        return {partition.topic: "first" for partition in self.log} | self.ids
 
     def close(self) -> None:
         self._owned.clear()

@@ -39,6 +39,7 @@ class Database:
     kept: dict[str, KeptScore] = field(default_factory=dict)
     spread: dict[SpreadKey, list[int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
+    topic_ids: dict[tuple[str, Partition], str] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -58,6 +59,13 @@ class MemoryStore:
         self._database.positions[key] = new
         self._database.totals.setdefault(key, Counts())
         return new
+
+    def identify(self, topic_ids: Mapping[Partition, str]) -> dict[Partition, str]:
+        return {
+            partition: self._database.topic_ids.setdefault((self._group, partition), topic_id)
+            for partition, topic_id in topic_ids.items()
+            if (self._group, partition) in self._database.positions
+        }
 
     def load_segments(
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]

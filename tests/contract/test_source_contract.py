@@ -8,11 +8,14 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic as TopicToCreate
 
 from flagpost.errors import OffsetLost
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Poll, Record, Source
+from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient, Settings
 from tests.contract.memory_source import Log, MemorySource
 
@@ -29,6 +32,9 @@ class Topic(Protocol):
     def write_transaction(self, number: int, records: Iterable[Record], *, commit: bool) -> None:
         """Write messages and the transaction's marker."""
 
+    def make_again(self) -> None:
+        """Delete the topic and create another one of its name."""
+
     def open(self) -> Source: ...
 
 
@@ -36,6 +42,7 @@ class MemoryTopic:
     def __init__(self, partitions: int) -> None:
         self.partitions = [Partition("memory", number) for number in range(partitions)]
         self._log: Log = {partition: [] for partition in self.partitions}
+        self._ids: dict[str, str] = {}
 
     def write(self, number: int, records: Iterable[Record]) -> None:
         self._log[self.partitions[number]].extend(records)
@@ -44,8 +51,12 @@ class MemoryTopic:
         self.write(number, records) if commit else self._write_gap(number, len(list(records)))
         self._write_gap(number, 1)
 
+    def make_again(self) -> None:
+        self._log = {partition: [] for partition in self.partitions}
+        self._ids = {"memory": "another"}
+
     def open(self) -> Source:
-        return MemorySource(self._log)
+        return MemorySource(self._log, ids=self._ids)
 
     def _write_gap(self, number: int, size: int) -> None:
         self._log[self.partitions[number]].extend([None] * size)
@@ -76,6 +87,13 @@ class KafkaTopic:
         self._produce(producer, number, records)
         producer.flush(PATIENCE_SECONDS)
         (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE_SECONDS)
+
+    def make_again(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self._settings.kafka_bootstrap, "log_level": 0})
+        admin.delete_topics([self._name])[self._name].result(PATIENCE_SECONDS)
+        same = TopicToCreate(self._name, len(self.partitions), 1)
+        admin.create_topics([same])[self._name].result(PATIENCE_SECONDS)
+        ensure_topics(self._settings.kafka_bootstrap, {self._name: len(self.partitions)})
 
     def open(self) -> Source:
         return open_source(self._settings, [self._name])
@@ -361,6 +379,17 @@ def test_the_partitions_are_those_of_the_topic(new_topic: NewTopic, opened: Open
     topic = new_topic(3)
 
     assert opened(topic).partitions() == set(topic.partitions)
+
+
+def test_a_topic_made_again_has_another_id(new_topic: NewTopic, opened: Opened) -> None:
+    topic = new_topic(1)
+    [name] = {partition.topic for partition in topic.partitions}
+    first, same = opened(topic).topic_ids(), opened(topic).topic_ids()
+    topic.make_again()
+
+    assert first == same
+    assert opened(topic).topic_ids().keys() == first.keys() == {name}
+    assert opened(topic).topic_ids()[name] != first[name]
 
 
 def test_a_message_keeps_all_that_it_carries(new_topic: NewTopic, opened: Opened) -> None:

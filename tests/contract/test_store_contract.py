@@ -126,6 +126,23 @@ def test_each_takeover_begins_a_new_epoch_and_keeps_the_position(store: Store) -
     assert store.acquire({A: 0, B: 0}) == {A: Position(2, 10, NOON_US), B: Position(1, 0, None)}
 
 
+def test_the_topic_of_a_position_is_noted_once(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+
+    assert store.identify({A: "first"}) == {A: "first"}
+    assert store.identify({A: "second", B: "second"}) == {A: "first", B: "second"}
+
+
+def test_the_topic_of_a_position_is_noted_for_each_group(backend: Backend) -> None:
+    for group, topic_id in (("scorers", "first"), ("others", "second")):
+        backend.store(group).acquire({A: 0})
+        assert backend.store(group).identify({A: topic_id}) == {A: topic_id}
+
+
+def test_a_partition_never_acquired_is_of_no_topic(store: Store) -> None:
+    assert store.identify({A: "first"}) == {}
+
+
 def test_taking_over_nothing_returns_nothing(store: Store) -> None:
     assert store.acquire({}) == {}
 

@@ -28,6 +28,10 @@ Scores = dict[str, str]
 """Flagged transaction ids and their fraud probabilities, in hexadecimal: equal means every bit."""
 
 
+Place = tuple[int, int]
+"""A partition and an offset."""
+
+
 @dataclass(frozen=True)
 class Script:
     """A running script; what it prints goes to files, so that it never waits for a reader."""
@@ -172,6 +176,23 @@ def evaluated(log: Path, directory: Path) -> pd.DataFrame:
         cwd=directory, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return pd.read_parquet(out)
+
+
+def place_of(message: Message) -> Place:
+    """Return where a message is: its partition and offset."""
+    return int(message.partition() or 0), int(message.offset() or 0)
+
+
+def origin_of(letter: Message) -> Place:
+    """Return where the bad message of a dead letter is."""
+    partition = header(letter, "__connect.errors.partition")
+    return int(partition), int(header(letter, "__connect.errors.offset"))
+
+
+def header(letter: Message, name: str) -> str:
+    value = dict(letter.headers() or [])[name]
+    assert isinstance(value, bytes)
+    return value.decode()
 
 
 def transactions_of(log: Path, count: int | None = None) -> list[bytes]:

@@ -6,11 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Message
 
 from flagpost.core.effects import Counts
 from flagpost.errors import TooManyDeadLetters
-from tests.end_to_end.pipeline import LOG, Pipeline, Scores, beginning_of, transactions_of
+from tests.end_to_end.pipeline import (
+    LOG,
+    Pipeline,
+    Scores,
+    beginning_of,
+    header,
+    origin_of,
+    place_of,
+    transactions_of,
+)
 
 N_GOOD = N_BAD = 10_000
 
@@ -29,8 +37,6 @@ BAD = {
     "duplicate_field": '{{"transaction_id":{n},"timestamp":0,"user_id":1,"amount":1,"amount":1}}',
 }
 """A message of each reason; no two messages made of them are the same."""
-
-Place = tuple[int, int]
 
 
 def bad_messages() -> dict[bytes, str]:
@@ -99,18 +105,3 @@ def test_a_source_gone_bad_stops_the_worker_before_the_batch_takes_effect(
     counts = other.counts()
     assert counts.n_in < 1_000  # only what was too little to judge
     assert len(other.read_topic("dead_letter_topic")) == counts.n_dead
-
-
-def place_of(message: Message) -> Place:
-    return int(message.partition() or 0), int(message.offset() or 0)
-
-
-def origin_of(letter: Message) -> Place:
-    partition = header(letter, "__connect.errors.partition")
-    return int(partition), int(header(letter, "__connect.errors.offset"))
-
-
-def header(letter: Message, name: str) -> str:
-    value = dict(letter.headers() or [])[name]
-    assert isinstance(value, bytes)
-    return value.decode()

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Event, Thread
+from typing import get_args
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from flagpost.errors import BadConfiguration, OffsetLost, TopicMissing, Unavailable
+from flagpost.errors import BadConfiguration, MemberReplaced, OffsetLost, TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Source
@@ -80,12 +81,18 @@ def client(request: pytest.FixtureRequest) -> KafkaClient:
 
 
 @pytest.fixture
-def join(kafka_bootstrap: str, client: KafkaClient) -> Iterator[Callable[[str], Member]]:
+def join(kafka_bootstrap: str, client: KafkaClient) -> Iterator[Callable[..., Member]]:
     """A function that adds a member to the group of a topic."""
     members: list[Member] = []
 
-    def join_group(topic: str) -> Member:
-        settings = Settings(kafka_bootstrap=kafka_bootstrap, kafka_client=client, group=topic)
+    def join_group(topic: str, member_id: str = "", session_seconds: int = 10) -> Member:
+        settings = Settings(
+            kafka_bootstrap=kafka_bootstrap,
+            kafka_client=client,
+            group=topic,
+            member_id=member_id,
+            session_seconds=session_seconds,
+        )
         members.append(Member(open_source(settings, [topic])))
         members[-1].start()
         return members[-1]
@@ -95,7 +102,7 @@ def join(kafka_bootstrap: str, client: KafkaClient) -> Iterator[Callable[[str], 
         member.leave()
 
 
-Join = Callable[[str], Member]
+Join = Callable[..., Member]
 NewFreshTopic = Callable[..., str]
 
 
@@ -175,6 +182,38 @@ def test_a_partition_that_was_paused_flows_when_it_comes_back(
 
     [back] = first.owned - {kept}
     assert first.read == {back: list(range(10))}, "the pause outlived the loss, or ended too early"
+
+
+UNENDING_SECONDS = 10 * int(PATIENCE_SECONDS)
+"""A session that nobody here waits for."""
+
+
+def test_a_static_member_that_stopped_goes_on_at_once_under_its_id(
+    join: Join, fresh_topic: NewFreshTopic
+) -> None:
+    topic = fresh_topic(2)
+    first, other = join(topic, "scorer-1", UNENDING_SECONDS), join(topic)
+    wait_until(lambda: len(first.owned) == len(other.owned) == 1, first, other)
+    first.leave()
+
+    again = join(topic, "scorer-1", UNENDING_SECONDS)
+
+    wait_until(lambda: again.owned == first.owned, again, other)
+    assert not again.owned & other.owned
+
+
+def test_of_two_processes_with_one_id_the_former_is_told_and_ends(
+    join: Join, fresh_topic: NewFreshTopic
+) -> None:
+    topic = fresh_topic(2)
+    former = join(topic, "scorer-1", UNENDING_SECONDS)
+    wait_until(lambda: len(former.owned) == 2, former)
+
+    newcomer = join(topic, "scorer-1", UNENDING_SECONDS)
+
+    wait_until(lambda: len(newcomer.owned) == 2, newcomer)
+    with pytest.raises(MemberReplaced, match="FLAGPOST_MEMBER_ID"):
+        wait_until(lambda: False, former)
 
 
 def test_the_bounds_end_before_an_open_transaction(
@@ -283,3 +322,16 @@ def test_brokers_that_do_not_answer_are_unavailable(client: KafkaClient) -> None
 def test_without_brokers_the_message_says_what_to_do(client: KafkaClient) -> None:
     with pytest.raises(BadConfiguration, match="run `flagpost up`"):
         open_source(Settings(kafka_bootstrap="", kafka_client=client), ["any"])
+
+
+def test_both_clients_write_the_id_of_a_topic_in_the_same_way(
+    fresh_topic: NewFreshTopic, kafka_bootstrap: str
+) -> None:
+    topic = fresh_topic(1)
+    found = []
+    for client in get_args(KafkaClient):
+        settings = Settings(kafka_bootstrap=kafka_bootstrap, kafka_client=client, group=topic)
+        with closing(open_source(settings, [topic])) as source:
+            found.append(source.topic_ids())
+
+    assert found[0] == found[1]

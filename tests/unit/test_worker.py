@@ -510,6 +510,19 @@ def test_what_others_told_of_a_terminal_outlives_a_failed_commit(
     assert database.kept["ours"].features["terminal_tx_count_30d"] == 1
 
 
+def test_a_position_in_a_former_topic_of_the_same_name_ends_it(
+    log: Log, database: Database
+) -> None:
+    score_all(log, MemoryStore(database, GROUP))
+    before = totals(database)
+    source = MemorySource(log, ids={"transactions": "second"})
+
+    with pytest.raises(OffsetLost, match=r"transactions\[\d\]: the topic was deleted and created"):
+        worker(source, MemoryStore(database, GROUP)).run()
+
+    assert totals(database) == before
+
+
 @pytest.mark.parametrize("next_offset", [41, 10_000])
 def test_a_position_outside_of_the_topic_ends_it(
     log: Log, database: Database, next_offset: int

@@ -56,6 +56,10 @@ class StreamPosition(Base):
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When this row last changed"
     )
+    topic_id: Mapped[str | None] = mapped_column(
+        comment="Kafka's id of the topic that the offsets are of; one made again has another. Null "
+        "if no member has taken the partition over since this column exists"
+    )
 
 
 class JournalSegment(Base):
