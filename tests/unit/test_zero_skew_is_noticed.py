@@ -31,11 +31,11 @@ from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from flagpost.label_events import Labels
 from flagpost.settings import KeepScores
+from flagpost.torture.disturbed_log import write_disturbed_log
 from flagpost.training.offline import decode_log, observe_log
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
-from flagpost.torture.disturbed_log import write_disturbed_log
 from tests.skew import Seen, seen, skew, values_in
 from tests.unit.test_worker import Letters
 
