@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,9 +83,7 @@ class Pipeline:
         arguments = ["flagpost.torture.dying_member", "--at", step, "--batch", batch]
         return self._run("dying", ["-m", *arguments], changed)
 
-    def _run(
-        self, script: str, arguments: Sequence[object], changed: Mapping[str, object]
-    ) -> Script:
+    def _run(self, script: str, arguments: Sequence[object], changed: dict[str, object]) -> Script:
         settings = {f"FLAGPOST_{k.upper()}": str(v) for k, v in (self.settings | changed).items()}
         name = f"{len(self.scripts)}-{script}"
         output, errors = self.directory / f"{name}.out", self.directory / f"{name}.err"

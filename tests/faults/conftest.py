@@ -1,4 +1,4 @@
-"""Faults of the whole pipeline: they take long and use little, so each module has some at a time."""
+"""Faults of the whole pipeline. Most wait more than they work, so some are under way at a time."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tests.end_to_end.new_pipelines import NewPipeline, pipelines_on
 from tests.faults.faultless import Faultless, write_faultless
 from tests.stack import Servers
 
-AT_ONCE = 3
+AT_ONCE = 4
 
 Outcomes = dict[str, "Future[None]"]
 
