@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+import structlog
+
 from flagpost.core.alignment import ALIGNED_WITHIN_US, earliest
 from flagpost.core.effects import Position, Segment
 from flagpost.core.features import RETENTION_US
@@ -10,6 +12,8 @@ from flagpost.core.store import Clock, Store
 from flagpost.events import Partition
 from flagpost.idleness import Idleness
 from flagpost.kafka.source import Source
+
+log = structlog.get_logger()
 
 
 class Peers:
@@ -23,11 +27,16 @@ class Peers:
         self._source = source
         self._store = store
         self._state = state
-        self._others: frozenset[Partition] = frozenset()
+        self._all: frozenset[Partition] = frozenset()
+        self._own: frozenset[Partition] = frozenset()
         self._heard: dict[Partition, int] = {}
         self._until_us = 0
         self._announced: dict[Partition, int] = {}
         self._idleness = Idleness()
+
+    @property
+    def _others(self) -> frozenset[Partition]:
+        return self._all - self._own
 
     def meet(self, own: Collection[Partition]) -> None:
         """Note after a rebalance which partitions are others'. Blocks.
@@ -35,15 +44,16 @@ class Peers:
         Raises:
             Unavailable: the same call may succeed later.
         """
-        self._others = frozenset(self._source.partitions()) - frozenset(own)
-        self._heard = {p: offset for p, offset in self._heard.items() if p in self._others}
+        self._own = frozenset(own)
+        self._survey()
+        self._heard = {p: offset for p, offset in self._heard.items() if p not in self._own}
         self._announced.clear()
         self._until_us = 0
 
     def part(self, partition: Partition, position: Position) -> None:
         """A partition is not ours any more; all before its position has been heard."""
         self._heard[partition] = position.next_offset
-        self._others |= {partition}
+        self._own -= {partition}
         self._until_us = 0
 
     def hear_again(self) -> None:
@@ -80,11 +90,24 @@ class Peers:
 
         The order matters: what a clock stands for is in the journal when it is read after it.
         """
-        clocks = self._store.clocks({partition.topic for partition in self._others})
-        self._hear({p: clock for p, clock in clocks.items() if p in self._others}, here_us)
-        ends = {p: end for p, (_, end) in self._source.bounds(self._others).items()}
+        self._survey()
+        others = self._others
+        clocks = self._store.clocks({partition.topic for partition in others})
+        self._hear({p: clock for p, clock in clocks.items() if p in others}, here_us)
+        ends = {p: end for p, (_, end) in self._source.bounds(others).items()}
         at = {p: clocks.get(p, Clock(0, None)) for p in ends}
         return [at[p].reached_us for p, end in ends.items() if not self._is_idle(p, at[p], end)]
+
+    def _survey(self) -> None:
+        """Look which partitions there are; whoever gets an added one, we have to hear of it."""
+        found = frozenset(self._source.partitions())
+        added = found - self._all
+        if self._all and added:
+            log.warning(
+                "partitions added: customers whose messages move to another one begin anew",
+                added=[f"{p.topic}[{p.number}]" for p in sorted(added)],
+            )
+        self._all = found
 
     def _is_idle(self, partition: Partition, clock: Clock, end: int) -> bool:
         return clock.next_offset >= end and self._idleness.is_idle(partition, end)

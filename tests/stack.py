@@ -78,14 +78,15 @@ def container_servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def clone_of(template: str, name: str, stack: Servers) -> Iterator[str]:
+def clone_of(template: str, name: str, servers: Servers) -> Iterator[str]:
     """Give the URL of a copy of a database, for as long as it is needed."""
     clone = Identifier(name)
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(
             SQL("CREATE DATABASE {} TEMPLATE {}").format(clone, Identifier(template))
         )
-        yield make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
+    yield make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(clone))
 
 

@@ -43,6 +43,7 @@ CONSUMER_CONFIG = {
     "partition.assignment.strategy": "cooperative-sticky",
     "heartbeat.interval.ms": group.HEARTBEAT_SECONDS * 1000,
     "max.poll.interval.ms": group.MAX_POLL_SECONDS * 1000,
+    "topic.metadata.refresh.interval.ms": group.METADATA_SECONDS * 1000,
     "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
     "fetch.wait.max.ms": group.FETCH_WAIT_MS,
     "fetch.max.bytes": 4 << 20,

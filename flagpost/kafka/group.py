@@ -43,6 +43,9 @@ COMMIT_INTERVAL_SECONDS = 1.0
 TOPIC_GRACE_SECONDS = 5.0
 """A broker that has just started may not know a topic yet; after this long it is missing."""
 
+METADATA_SECONDS = 10
+"""How soon partitions that are added to a topic are noticed; the clients' default is 5 minutes."""
+
 RECONNECT_SECONDS = 2
 """The longest pause between two attempts to reach a broker that is away."""
 

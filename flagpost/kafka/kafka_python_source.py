@@ -45,6 +45,7 @@ CONSUMER_CONFIG = {
     "fetch_max_bytes": FETCH_BYTES,
     "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
     "bootstrap_timeout_ms": group.REQUEST_SECONDS * 1000,
+    "metadata_max_age_ms": group.METADATA_SECONDS * 1000,
     "reconnect_backoff_max_ms": group.RECONNECT_SECONDS * 1000,
     # Nobody reads them, and they cost at every fetch.
     "metrics_enabled": False,

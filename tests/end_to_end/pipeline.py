@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -51,6 +51,14 @@ class Script:
         self.process.kill()
         self.wait()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def says(self, text: str) -> bool:
         return text in self.errors.read_text()
 
@@ -68,12 +76,20 @@ class Pipeline:
     scripts: list[Script] = field(default_factory=list)
 
     def start(self, script: str, *arguments: object, **changed: object) -> Script:
+        return self._run(script, [ROOT / script, *arguments], changed)
+
+    def start_dying_member(self, step: str, batch: int, **changed: object) -> Script:
+        """Start a member that kills itself at a step of a batch."""
+        arguments = ["flagpost.torture.dying_member", "--at", step, "--batch", batch]
+        return self._run("dying", ["-m", *arguments], changed)
+
+    def _run(self, script: str, arguments: Sequence[object], changed: dict[str, object]) -> Script:
         settings = {f"FLAGPOST_{k.upper()}": str(v) for k, v in (self.settings | changed).items()}
         name = f"{len(self.scripts)}-{script}"
         output, errors = self.directory / f"{name}.out", self.directory / f"{name}.err"
         with output.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(  # noqa: S603 - our own script
-                [sys.executable, ROOT / script, *map(str, arguments)],
+                [sys.executable, *map(str, arguments)],
                 cwd=self.directory, env=os.environ | settings, stdout=out, stderr=err,
             )  # fmt: skip
         self.scripts.append(Script(process, output, errors))

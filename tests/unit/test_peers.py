@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from flagpost.core.calendar import DAY_US
 from flagpost.core.effects import Advance, Counts, Effects, Segment
@@ -43,3 +44,22 @@ def test_a_newcomer_hears_what_counts_now_of_a_partition_that_waits_far_ahead(
 
     assert peers.limit_us(NOW_US, NOW_US + DAY_US) == 300 * DAY_US + DAY_US // 2
     assert heard == [label_segment()]
+
+
+def test_what_is_added_to_a_partition_that_is_new_is_heard_too(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Segment] = []
+    monkeypatch.setattr(State, "overhear", lambda _, segment: heard.append(segment))
+    source = MemorySource({OURS: [], Partition("transactions", 1): []})
+    peers = Peers(source, store, State())
+    peers.meet([OURS])
+    source.log[THEIRS] = [Record(None, b"", [], None)]
+
+    with capture_logs() as logs:
+        for days in (1, 2):
+            peers.limit_us(NOW_US, NOW_US + days * DAY_US)
+
+    assert heard == [label_segment()]
+    [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert warning["added"] == ["labels[0]"]

@@ -1,0 +1,172 @@
+"""Topics that lose, gain or change what they hold: every message counts once, or the worker stops.
+
+It stops where going on would skip something, and nothing is lost by starting it again.
+"""
+
+from functools import partial
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from flagpost.core.effects import Counts
+from flagpost.errors import FlagpostError, OffsetLost, TopicMissing
+from flagpost.kafka.topics import ensure_topics
+from tests.end_to_end.new_pipelines import NewPipeline
+from tests.end_to_end.pipeline import LOG, Pipeline, Script, beginning_of
+from tests.faults.conftest import Outcomes
+from tests.faults.faultless import Faultless
+
+ANSWER_SECONDS = 20
+
+
+def poison_in_the_first_middle_and_last_place(
+    new_pipeline: NewPipeline, faultless: Faultless
+) -> None:
+    pipeline = new_pipeline(topic_partitions=1, batch_messages=3, max_dead_share=1)
+    good, bad = beginning_of(LOG, 6), [b"{", b"[]", b"null"]
+    in_threes = [bad[0], *good[:2], good[2], bad[1], good[3], *good[4:], bad[2]]
+    log = faultless.log.with_name("poison.json")
+    log.write_bytes(b"\n".join(in_threes))
+    pipeline.produce(log)
+
+    pipeline.score_all()
+
+    letters = pipeline.read_topic("dead_letter_topic")
+    assert [letter.value() for letter in letters] == bad
+    assert pipeline.counts() == Counts(n_in=9, n_clean=6, n_flagged=0, n_duplicate=0, n_dead=3)
+
+
+def offset_out_of_range(new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline(topic_partitions=1)
+    topic = TopicPartition(str(pipeline.settings["topic"]), 0)
+    half = faultless.n_lines // 2
+    pipeline.produce(faultless.log, "--limit", half)
+    pipeline.score_all()
+    before = pipeline.counts(), pipeline.flagged()
+    pipeline.produce(faultless.log, "--from-line", half + 1)
+    topic.offset = before[0].n_in + 1  # one message that was never scored is gone
+    admin = admin_of(pipeline)
+    admin.delete_records([topic])[topic].result(ANSWER_SECONDS)
+
+    stops(pipeline.start_member(), OffsetLost, f"offset {before[0].n_in}")
+
+    assert (pipeline.counts(), pipeline.flagged()) == before
+
+
+def topic_recreated_while_no_worker_runs(
+    client: str, new_pipeline: NewPipeline, faultless: Faultless
+) -> None:
+    pipeline = new_pipeline(kafka_client=client)
+    pipeline.produce(faultless.log)
+    pipeline.score_all()
+    before = pipeline.counts(), pipeline.flagged()
+    make_again(pipeline)
+    pipeline.produce(faultless.log)
+    pipeline.produce(faultless.log)  # longer than the stored positions
+
+    stops(pipeline.start_member(), OffsetLost, "deleted and created again")
+
+    assert (pipeline.counts(), pipeline.flagged()) == before
+    pipeline.score_all(group="another")
+    assert pipeline.flagged() == faultless.scores
+
+
+def topic_recreated_while_a_worker_runs(new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline()
+    pipeline.produce(faultless.log)
+    member = pipeline.start_member()
+    faultless.wait_until_done(pipeline)
+    before = pipeline.counts(), pipeline.flagged()
+    make_again(pipeline)
+
+    stops(member, OffsetLost, "deleted and created again")
+
+    assert (pipeline.counts(), pipeline.flagged()) == before
+
+
+def dead_letter_topic_deleted(new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline(topic_partitions=1, batch_messages=10)
+    good = faultless.log.with_name("good.json")
+    pipeline.produce(good, "--limit", 100)
+    member = pipeline.start_member()
+    pipeline.wait_until_read(1)
+    delete(pipeline, "dead_letter_topic")
+    pipeline.produce(faultless.log)
+
+    stops(member, TopicMissing, str(pipeline.settings["dead_letter_topic"]))
+
+    assert pipeline.counts().n_dead == 0
+    pipeline.score_all()  # which makes the topic anew
+    assert pipeline.counts().n_dead == len(faultless.bad)
+    faultless.check_dead_letters(pipeline)
+    assert pipeline.flagged() == faultless.scores
+
+
+def partitions_added(client: str, new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline(topic_partitions=2, kafka_client=client)
+    topic = str(pipeline.settings["topic"])
+    half = faultless.n_lines // 2
+    pipeline.produce(faultless.log, "--limit", half)
+    member = pipeline.start_member()
+    pipeline.wait_until_read(1)
+    wider = NewPartitions(topic, 4)
+    admin = admin_of(pipeline)
+    admin.create_partitions([wider])[topic].result(ANSWER_SECONDS)
+    pipeline.produce(faultless.log, "--from-line", half + 1)
+    faultless.wait_until_done(pipeline)
+
+    assert member.terminate() == 0
+    assert member.errors.read_text().count("partitions added") == 1
+    counts = pipeline.counts()
+    assert (counts.n_in, counts.n_dead) == (faultless.n_in, len(faultless.bad))
+    assert counts.n_duplicate == 0
+    faultless.check_dead_letters(pipeline)
+
+
+def stops(member: Script, error: type[FlagpostError], saying: str) -> None:
+    assert member.wait() == error.exit_code, member.errors.read_text()
+    last_line = member.errors.read_text().splitlines()[-1]
+    assert last_line.startswith("error: ")
+    assert saying in last_line
+
+
+def admin_of(pipeline: Pipeline) -> AdminClient:
+    """Return a client; whoever asks it something has to keep it until the answer."""
+    return AdminClient({"bootstrap.servers": str(pipeline.settings["kafka_bootstrap"])})
+
+
+def make_again(pipeline: Pipeline) -> None:
+    topic = str(pipeline.settings["topic"])
+    delete(pipeline, "topic")
+    admin = admin_of(pipeline)
+    admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(ANSWER_SECONDS)
+    ensure_topics(str(pipeline.settings["kafka_bootstrap"]), {topic: 4})
+
+
+def delete(pipeline: Pipeline, setting: str) -> None:
+    topic = str(pipeline.settings[setting])
+    admin = admin_of(pipeline)
+    admin.delete_topics([topic])[topic].result(ANSWER_SECONDS)
+
+
+FAULTS = {
+    "dead-letter topic deleted": dead_letter_topic_deleted,
+    "partitions added": partial(partitions_added, "kafka-python"),
+    "partitions added, confluent": partial(partitions_added, "confluent"),
+    "topic recreated while a worker runs": topic_recreated_while_a_worker_runs,
+    "topic recreated while no worker runs": partial(
+        topic_recreated_while_no_worker_runs, "kafka-python"
+    ),
+    "topic recreated while no worker runs, confluent": partial(
+        topic_recreated_while_no_worker_runs, "confluent"
+    ),
+    "offset out of range": offset_out_of_range,
+    "poison in the first, middle and last place": poison_in_the_first_middle_and_last_place,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_is_lost_or_doubled(fault: str, outcomes: Outcomes) -> None:
+    outcomes[fault].result()
