@@ -17,7 +17,7 @@ def test_of_50_000_messages_and_20_faults_nothing_is_lost_doubled_or_changed(
     tmp_path: Path,
 ) -> None:
     client = random.choice(get_args(KafkaClient))
-    command = "torture --events 50000 --kills 20 --out report.md --client".split()
+    command = ["torture", "--events", "50000", "--kills", "20", "--out", "report.md", "--client"]
 
     ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "flagpost", *command, client],
