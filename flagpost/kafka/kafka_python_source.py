@@ -100,6 +100,7 @@ class KafkaPythonSource:
         self._reachability = Reachability(bootstrap)
         self._watch = TopicWatch(self._topics)
         self._client: KafkaNetClient
+        assignor = CooperativeStickyAssignor()  # it remembers what this member owns
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=bootstrap,
@@ -107,15 +108,14 @@ class KafkaPythonSource:
                 group_instance_id=member.member_id or None,
                 session_timeout_ms=member.session_seconds * 1000,
                 kafka_client=self._keep_client,
-                # It remembers what this member owns: no two members may share it.
-                partition_assignment_strategy=[CooperativeStickyAssignor()],
+                partition_assignment_strategy=[assignor],
                 **CONSUMER_CONFIG,
             )
         except KafkaError as error:
             self._client.close()
             raise translated(error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP") from error
         self._consumer.subscribe(
-            sorted(self._topics), listener=_Listener(self._consumer, self._membership)
+            sorted(self._topics), listener=_Listener(self._consumer, assignor, self._membership)
         )
 
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
@@ -293,8 +293,14 @@ class KafkaPythonSource:
 class _Listener(ConsumerRebalanceListener):
     """Runs on the client's IO thread while the polling thread waits in `poll`."""
 
-    def __init__(self, consumer: KafkaConsumer, membership: Membership) -> None:
+    def __init__(
+        self,
+        consumer: KafkaConsumer,
+        assignor: CooperativeStickyAssignor,
+        membership: Membership,
+    ) -> None:
         self._consumer = consumer
+        self._assignor = assignor
         self._membership = membership
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -307,6 +313,12 @@ class _Listener(ConsumerRebalanceListener):
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._membership.lose(Partition(*native) for native in revoked)
+
+    def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
+        # The assignor would go on saying that this member owns them. The group would wait until it
+        # gives some up, and it cannot: it has none. They would be nobody's.
+        self._assignor.member_assignment = None
+        self.on_partitions_revoked(lost)
 
 
 def _native(partitions: Iterable[Partition]) -> list[TopicPartition]:

@@ -1,8 +1,11 @@
 """What both Kafka sources keep in mind between polls."""
 
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import pytest
+from kafka import TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from structlog.testing import capture_logs
 
 from flagpost.errors import OffsetLost, TopicMissing
@@ -10,6 +13,7 @@ from flagpost.events import Partition
 from flagpost.kafka import advice, reachability, topic_watch
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
+from flagpost.kafka.kafka_python_source import _Listener
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.reachability import Reachability
 from flagpost.kafka.topic_watch import TopicWatch
@@ -156,3 +160,28 @@ def test_a_topic_with_another_id_is_another_topic(clock: Clock) -> None:
 
     with pytest.raises(OffsetLost, match="created again"):
         watch.look({"t": "other"})
+
+
+def test_who_is_thrown_out_claims_nothing_when_he_joins_again() -> None:
+    assignor = CooperativeStickyAssignor()
+    assignor.member_assignment = [TopicPartition(*A), TopicPartition(*B)]
+    membership = Membership()
+    membership.gain([A, B])
+    membership.changes()
+
+    _Listener(Mock(), assignor, membership).on_partitions_lost({TopicPartition(*A)})
+
+    assert assignor.metadata(["t"]).owned_partitions == []
+    assert membership.changes() == (frozenset(), frozenset([A]))
+
+
+def test_losing_everything_includes_what_was_not_told_yet() -> None:
+    membership = Membership()
+    membership.gain([A])
+    membership.changes()
+    membership.gain([B])
+
+    membership.lose_all()
+
+    assert membership.changes() == (frozenset(), frozenset([A]))
+    assert not membership.owns(A)
