@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench up down lock help
+.PHONY: demo test lint bench torture up down lock help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,6 +36,9 @@ lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter
 
 bench: $(VENV)/dev.installed  ## raw drain of the client, end-to-end events/s, their ratio
 	@$(BIN)/python -m bench
+
+torture: $(VENV)/runtime.installed  ## kill and cut while a log is scored, then check it all; EVENTS=1000000 KILLS=100 SEED=7
+	@$(BIN)/flagpost torture $(if $(EVENTS),--events $(EVENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 up: $(VENV)/runtime.installed  ## start Kafka and PostgreSQL and create the tables
 	@$(BIN)/flagpost up

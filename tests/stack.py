@@ -13,6 +13,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+from psycopg.sql import SQL, Identifier
+from sqlalchemy.engine import make_url
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
@@ -72,6 +75,19 @@ def container_servers() -> Iterator[Servers]:
     )
     with kafka, PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres:
         yield Servers(bootstrap, postgres.get_connection_url())
+
+
+@contextmanager
+def clone_of(template: str, name: str, servers: Servers) -> Iterator[str]:
+    """Give the URL of a copy of a database, for as long as it is needed."""
+    clone = Identifier(name)
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(clone, Identifier(template))
+        )
+    yield make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(clone))
 
 
 def _kafka_environment(bootstrap: str) -> dict[str, str]:

@@ -59,7 +59,7 @@ _PASSING = frozenset(
     {
         "_ALL_BROKERS_DOWN",
         "_MSG_TIMED_OUT",
-        "_NOENT",  # no partition has a leader: the broker is starting
+        "_NOENT",  # no leader of a partition is known, soon after a start of the broker
         "_PURGE_INFLIGHT",
         "_PURGE_QUEUE",
         "_RESOLVE",

@@ -1,5 +1,6 @@
 """A group member on confluent-kafka (librdkafka)."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -20,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 
-from flagpost.errors import FlagpostError, TopicMissing, Unavailable
+from flagpost.errors import FlagpostError, MemberReplaced, TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.advice import CommitAdvice
@@ -59,6 +60,9 @@ CONSUMER_CONFIG = {
     # What the client logs again and again, this source says once, or raises.
     "log_level": 0,
 }
+
+REPLACED_AGAIN_SECONDS = 300
+"""A member that is replaced a second time within this has a rival and must end."""
 
 LOOK_SECONDS = 0.5
 """How long a poll that brought nothing may ask whether the brokers are there."""
@@ -110,14 +114,14 @@ class ConfluentSource:
         self._watch = TopicWatch(self._topics)
         self._refusal: FlagpostError | None = None
         self._started: dict[Partition, int] = {}
-        self._consumer = Consumer(
-            {
-                **CONSUMER_CONFIG,
-                "bootstrap.servers": bootstrap,
-                **_identity(member),
-                "error_cb": self._note_refusal,
-            }
-        )
+        self._config = {
+            **CONSUMER_CONFIG,
+            "bootstrap.servers": bootstrap,
+            **_identity(member),
+            "error_cb": self._note_refusal,
+        }
+        self._consumer = Consumer(self._config)
+        self._replaced_at = -math.inf
         self._admin = AdminClient(
             {
                 "bootstrap.servers": bootstrap,
@@ -126,15 +130,18 @@ class ConfluentSource:
             }
         )
         self._note_topics(group.REQUEST_SECONDS)
-        self._consumer.subscribe(
-            sorted(self._topics),
-            on_assign=self._gain,
-            on_revoke=self._lose,
-            on_lost=self._lose,
-        )
+        self._subscribe()
 
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
         """See `Source.poll`."""
+        try:
+            return self._poll(max_messages, timeout_seconds)
+        except MemberReplaced:
+            if time.monotonic() - self._replaced_at < REPLACED_AGAIN_SECONDS:
+                raise
+            return self._join_again()
+
+    def _poll(self, max_messages: int, timeout_seconds: float) -> Poll:
         messages = self._consume(max_messages, timeout_seconds)
         if self._refusal:
             raise self._refusal
@@ -146,6 +153,30 @@ class ConfluentSource:
         elif self._watch.is_due():
             self._look_around()
         return Poll(self._chunks(messages), assigned, lost)
+
+    def _join_again(self) -> Poll:
+        """Join anew as the same member, with a client of which nothing is remembered.
+
+        After a silence of the broker that outlasts the session, the client may send a commit
+        without saying which member it is. The broker takes it for another process's, and the client
+        gives up for good. Who is really replaced by another process is so again, and soon.
+        """
+        self._replaced_at = time.monotonic()
+        self._refusal = None
+        self._consumer.close()
+        self._membership.lose_all()
+        self._started = {}
+        self._consumer = Consumer(self._config)
+        self._subscribe()
+        return Poll([], *self._membership.changes())
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(
+            sorted(self._topics),
+            on_assign=self._gain,
+            on_revoke=self._lose,
+            on_lost=self._lose,
+        )
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         """See `Source.seek`."""

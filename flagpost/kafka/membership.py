@@ -27,6 +27,11 @@ class Membership:
         """The group took `partitions` away. Safe on any thread."""
         self._reports.append((frozenset(), frozenset(partitions)))
 
+    def lose_all(self) -> None:
+        """Nothing is this member's any more, nor what it has not been told of yet."""
+        self._reports.clear()
+        self.lose(self._sought | self._waiting)
+
     @property
     def changed(self) -> bool:
         """Whether `changes` has anything to tell."""

@@ -56,6 +56,7 @@ def torture(
     """
     seed = secrets.randbelow(2**32) if seed is None else seed
     home = HOME / "torture"
+    stop_stack(home, console.print)  # what a killed run has left
     shutil.rmtree(home, ignore_errors=True)
     plan = make_plan(seed, kills, longest_outage)
     console.print(f"seed {seed}: {plan.n_members} members to begin with, {kills} faults")

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+import psutil
+
+from flagpost.core.effects import Advance
 from flagpost.torture.dying_member import Step
 from flagpost.torture.plan import MOST_MEMBERS
 from flagpost.torture.waiting import wait_until
@@ -35,10 +39,11 @@ class Member:
         return (self.log.splitlines() or ["nothing"])[-1]
 
     @property
-    def n_attempted(self) -> int:
-        """How many messages it was about to commit, those of failed attempts too."""
+    def attempts(self) -> list[Advance]:
+        """What it was about to commit, failed attempts too."""
         attempts = self.directory / "attempts"
-        return sum(map(int, attempts.read_text().split())) if attempts.exists() else 0
+        lines = attempts.read_bytes().splitlines() if attempts.exists() else []
+        return [msgspec.json.decode(line, type=Advance) for line in lines]
 
     @property
     def has_failed(self) -> bool:
@@ -64,9 +69,13 @@ class Member:
         finally:
             self.process.send_signal(signal.SIGCONT)
 
-    def doom(self, step: Step) -> None:
-        """Let it die at a step of its next batch."""
-        (self.directory / "doom").write_text(step)
+    def order(self, name: str, step: Step) -> None:
+        """Let it send itself a signal at a step of its next batch."""
+        (self.directory / "order").write_text(f"{name} {step}")
+
+    def is_frozen(self) -> bool:
+        """Say whether it stands still."""
+        return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
 
 @dataclass(slots=True)
@@ -122,7 +131,7 @@ class Crew:
         self.running.remove(member)
 
     def await_death(self, member: Member, seconds: float) -> bool:
-        """Wait for a doomed member to die; say whether it did."""
+        """Wait for a member to die by its order; say whether it did."""
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
     def failed(self) -> list[Member]:
@@ -147,9 +156,9 @@ class Crew:
             if member.process.poll() is None:
                 member.kill()
 
-    def n_attempted(self) -> int:
-        """How many messages all members together were about to commit."""
-        return sum(member.n_attempted for member in self.ever)
+    def attempts(self) -> list[Advance]:
+        """Return what all members together were about to commit."""
+        return [each for member in self.ever for each in member.attempts]
 
     def _free_names(self) -> Iterator[str]:
         taken = {member.name for member in self.running}

@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from flagpost.events import Partition
+from flagpost.kafka.confluent_errors import translated
 
 _TIMEOUT_SECONDS = 30
+_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,26 @@ def read_topics(bootstrap: str, topics: Iterable[str]) -> list[Delivered]:
     """Read whole topics, without a group; blocks."""
     config = {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False}
     with closing(Consumer(config)) as consumer:
-        return [
-            Delivered(Partition(topic, number), _read_partition(consumer, topic, number))
+        found = {
+            Partition(topic, number): list[Message]()
             for topic in topics
             for number in consumer.list_topics(topic, _TIMEOUT_SECONDS).topics[topic].partitions
-        ]
+        }
+        n_left = sum(_end(consumer, partition) for partition in found)
+        consumer.assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in found])
+        while n_left:
+            for message in consumer.consume(min(n_left, _AT_ONCE), _TIMEOUT_SECONDS):
+                found[_place(message)].append(message)
+                n_left -= 1
+    return [Delivered(partition, messages) for partition, messages in found.items()]
 
 
-def _read_partition(consumer: Consumer, topic: str, number: int) -> list[Message]:
-    first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), _TIMEOUT_SECONDS)
-    consumer.assign([TopicPartition(topic, number, first)])
-    messages = list[Message]()
-    while len(messages) < end - first:
-        messages += consumer.consume(min(100_000, end - first - len(messages)), _TIMEOUT_SECONDS)
-    return messages
+def _end(consumer: Consumer, partition: Partition) -> int:
+    _first, end = consumer.get_watermark_offsets(TopicPartition(*partition), _TIMEOUT_SECONDS)
+    return end
+
+
+def _place(message: Message) -> Partition:
+    if error := message.error():
+        raise translated(error, "reading everything back")
+    return Partition(cast("str", message.topic()), cast("int", message.partition()))

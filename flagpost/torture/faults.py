@@ -1,5 +1,6 @@
 """What each kind of fault does, and when things may begin to get better."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,8 +18,8 @@ from flagpost.torture.site import SESSION_SECONDS, Site
 from flagpost.torture.truth import ModelUse
 from flagpost.torture.waiting import wait_until
 
-DOOM_SECONDS = 20
-"""A doomed member that gets no batch for so long is killed all the same."""
+ORDER_SECONDS = 20
+"""A member that gets no batch for so long, and so no occasion to die, is killed all the same."""
 
 PAST_SESSION_SECONDS = SESSION_SECONDS + 2
 
@@ -79,8 +80,8 @@ def _kill_member(scene: Scene, member: Member) -> Happened:
 
 def _die(step: Step, scene: Scene, fault: Fault) -> Happened:
     member = scene.crew.choose(fault.victim)
-    member.doom(step)
-    if not scene.crew.await_death(member, DOOM_SECONDS):
+    member.order("SIGKILL", step)
+    if not scene.crew.await_death(member, ORDER_SECONDS):
         return _kill_member(scene, member)
     died = time.monotonic()
     scene.crew.replace(member)
@@ -101,6 +102,26 @@ def _freeze(scene: Scene, fault: Fault) -> Happened:
         frozen = time.monotonic()
         time.sleep(PAST_SESSION_SECONDS)
     return fault.kind, frozen
+
+
+def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
+    """Freeze the only member with a scored batch, and wake it when its heir has died with one."""
+    crew = scene.crew
+    zombie, *others = sorted(
+        crew.running, key=lambda member: member is not crew.choose(fault.victim)
+    )
+    for member in others:
+        crew.part_with(member)
+    zombie.order("SIGSTOP", Step.AFTER_SCORING)
+    if not wait_until(zombie.is_frozen, ORDER_SECONDS):
+        return _kill_member(scene, zombie)
+    heir = crew.start()
+    heir.order("SIGKILL", Step.AFTER_SCORING)
+    crew.await_death(heir, ORDER_SECONDS)
+    zombie.process.send_signal(signal.SIGCONT)
+    woken = time.monotonic()
+    crew.replace(heir)
+    return fault.kind, woken
 
 
 def _join(scene: Scene, fault: Fault) -> Happened:
@@ -153,7 +174,7 @@ def _database_away(scene: Scene) -> Iterator[None]:
 
 def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Happened:
     arm(scene)
-    wait_until(lambda: not scene.site.proxy.is_armed, DOOM_SECONDS)
+    wait_until(lambda: not scene.site.proxy.is_armed, ORDER_SECONDS)
     return fault.kind, time.monotonic()
 
 
@@ -165,6 +186,7 @@ _INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {
     Kind.DIE_BEFORE_KAFKA: partial(_die, Step.BEFORE_KAFKA_COMMIT),
     Kind.STOP: _stop,
     Kind.FREEZE: _freeze,
+    Kind.ZOMBIE: _wake_before_the_heir_has_written,
     Kind.JOIN: _join,
     Kind.LEAVE: _leave,
     Kind.ROLL: _roll,

@@ -30,7 +30,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER note_step AFTER UPDATE ON stream.positions FOR EACH ROW
-    WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION torture.note_step();
+    WHEN ((OLD.next_offset, OLD.n_in) <> (NEW.next_offset, NEW.n_in))
+    EXECUTE FUNCTION torture.note_step();
 """
 
 _READ = """
@@ -42,7 +43,7 @@ FROM torture.steps ORDER BY step
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A committed move of a position from `start_offset` to `next_offset`, by whom it was at."""
+    """A committed move of a position; the epoch is that of the partition's owner."""
 
     partition: Partition
     epoch: int

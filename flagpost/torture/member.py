@@ -1,7 +1,7 @@
-"""A member that can be told to die at a step of its next batch, and that notes what it tries.
+"""A member that can be told to die or to freeze at a step of a batch, and that notes what it tries.
 
-`python -m flagpost.torture.member DIRECTORY`, where the file `doom` names the step, once there is
-one, and `attempts` takes the number of messages of each batch before it is committed.
+`python -m flagpost.torture.member DIRECTORY`: the file `order` there names a signal and the step at
+which the member sends it to itself; `attempts` takes every advance before it is committed.
 """
 
 import os
@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from sqlalchemy import Engine
 
@@ -21,8 +22,8 @@ from flagpost.torture.dying_member import DyingStore, Reach, Step, open_dying_so
 
 
 def parts_in(directory: Path) -> Parts:
-    """Return the parts of a worker whose doom and attempts are files of a directory."""
-    reach = partial(_die_if_doomed, directory / "doom")
+    """Return the parts of a worker whose order and attempts are files of a directory."""
+    reach = partial(obey, directory / "order")
     return Parts(
         open_store=partial(NotingStore, directory / "attempts", reach),
         open_source=partial(open_dying_source, reach),
@@ -38,19 +39,23 @@ class NotingStore(DyingStore):
 
     def commit(self, effects: Effects) -> None:
         """Note a batch, then commit it."""
-        with self._attempts.open("a") as file:
-            file.write(f"{effects.counts.n_in}\n")
+        with self._attempts.open("ab") as file:
+            file.writelines(msgspec.json.encode(each) + b"\n" for each in effects.advances)
         super().commit(effects)
 
 
-def _die_if_doomed(doom: Path, step: Step) -> None:
-    if doom.exists() and doom.read_text() == step:
-        os.kill(os.getpid(), signal.SIGKILL)
+def obey(order: Path, step: Step) -> None:
+    """Carry out an order, once, if this is its step."""
+    if order.exists():
+        name, at = order.read_text().split()
+        if at == step:
+            order.unlink()
+            os.kill(os.getpid(), signal.Signals[name])
 
 
 @entry_point
-def main(directory: Annotated[Path, typer.Argument(help="Where doom and attempts are.")]) -> None:
-    """Score like consumer_transform.py, until SIGTERM or doom."""
+def main(directory: Annotated[Path, typer.Argument(help="Where its files are.")]) -> None:
+    """Score like consumer_transform.py, until SIGTERM or an order."""
     run_member(parts_in(directory), until_caught_up=False)
 
 

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DIE_BEFORE_KAFKA = "kill -9 before the commit to Kafka"
     STOP = "SIGTERM of a member"
     FREEZE = "SIGSTOP past the session timeout, then SIGCONT"
+    ZOMBIE = "a frozen member wakes before its heir has written"
     JOIN = "a member joins"
     LEAVE = "a member leaves"
     ROLL = "rolling restart"

@@ -106,7 +106,7 @@ def torture(
         crew.end()
     violations += [*_unrecovered(scene, episodes), *kafka_ahead(scene.gauge)]
     truths = truths_of(site, log, models, scene.uses)
-    violations += compare(site, truths, crew.logs())
+    violations += compare(site, truths, crew.attempts(), crew.logs())
     return Outcome(plan, episodes, violations, counts_of(site, truths), time.monotonic() - began)
 
 
@@ -121,7 +121,7 @@ def _begin(scene: Scene, n_members: int) -> None:
 
 def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
     gauge, crew = scene.gauge, scene.crew
-    done, attempted = gauge.n_done(), crew.n_attempted()
+    done, attempted = gauge.n_done(), _n_messages(crew)
     moment = done + fault.moment * len(part.values)
     with sending(scene.site, part, PART_SECONDS):
         _wait(scene, lambda: gauge.n_done() >= moment)
@@ -130,8 +130,13 @@ def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
         _wait(scene, partial(gauge.has_reached, gauge.ends()))
         recovery_seconds = time.monotonic() - since
     has_caught_up = _wait(scene, partial(gauge.has_reached, gauge.ends()))
-    n_repeated = crew.n_attempted() - attempted - (gauge.n_done() - done)
+    n_repeated = _n_messages(crew) - attempted - (gauge.n_done() - done)
     return Episode(kind, recovery_seconds, n_repeated, gauge.positions(), has_caught_up)
+
+
+def _n_messages(crew: Crew) -> int:
+    """How many messages were about to be committed so far."""
+    return sum(each.counts.n_in for each in crew.attempts())
 
 
 def _wait(scene: Scene, condition: Callable[[], bool]) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from flagpost.clock import latest_event_time_us
 from flagpost.core.decision import decide
-from flagpost.core.effects import Counts
+from flagpost.core.effects import Advance, Counts
 from flagpost.events import Partition, TransactionDecoder
 from flagpost.model import FraudModel
 from flagpost.torture import checks, evidence
@@ -55,12 +55,23 @@ def _scored(decoded: DecodedLog, models: Sequence[Path]) -> Iterator[tuple[str, 
         yield model.version, pd.DataFrame(columns, index=rows.transaction_id)
 
 
-def compare(site: Site, truths: Truths, logs: Mapping[str, str]) -> Iterator[Violation]:
-    """Check all that is to be seen when nobody runs any more; `logs` are the members', by name."""
+def compare(
+    site: Site, truths: Truths, attempts: Sequence[Advance], logs: Mapping[str, str]
+) -> Iterator[Violation]:
+    """Check all that is to be seen when nobody runs any more.
+
+    Args:
+        site: where it happened.
+        truths: what had to come out.
+        attempts: what members were about to commit.
+        logs: what members have said, by name.
+    """
     transactions = _of_topic(truths, site.name)
     labels = _of_topic(truths, site.labels_topic)
     letters = read_topics(site.kafka_bootstrap, [site.dead_letter_topic])
-    yield from checks.check_steps(read_ledger(site.database_url), truths)
+    steps = read_ledger(site.database_url)
+    yield from checks.check_steps(steps, truths)
+    yield from checks.check_epochs(steps, attempts)
     yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
     yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
     yield from checks.check_journal(evidence.read_journal(site.database_url), truths)

@@ -4,13 +4,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
-from sqlalchemy.engine import make_url
 
 from tests.end_to_end.pipeline import Pipeline
-from tests.stack import Servers
+from tests.stack import Servers, clone_of
 
 NewPipeline = Callable[..., Pipeline]
 
@@ -26,7 +23,7 @@ def pipelines_on(
             name = f"test-{uuid.uuid4().hex}"
             settings = {
                 "kafka_bootstrap": servers.kafka_bootstrap,
-                "database_url": opened.enter_context(_clone_of(template_database, name, servers)),
+                "database_url": opened.enter_context(clone_of(template_database, name, servers)),
                 "topic": name,
                 "labels_topic": f"{name}.labels",
                 "dead_letter_topic": f"{name}.dead",
@@ -36,15 +33,3 @@ def pipelines_on(
             return opened.enter_context(closing(pipeline))
 
         yield make
-
-
-@contextmanager
-def _clone_of(template: str, name: str, servers: Servers) -> Iterator[str]:
-    clone = Identifier(name)
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {}").format(clone, Identifier(template))
-        )
-    yield make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(clone))

@@ -1,0 +1,215 @@
+"""Members with one planted defect each, as people write them; the harness has to catch every one.
+
+`python -m tests.torture.broken_member DEFECT DIRECTORY`
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from confluent_kafka import TopicPartition
+from sqlalchemy import Connection, Engine, insert, text
+
+from flagpost.core.effects import Advance, Effects, FlaggedTransaction, Segment
+from flagpost.errors import Fenced, Unavailable
+from flagpost.events import BadMessage, Partition
+from flagpost.kafka.confluent_source import ConfluentSource
+from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.source import Chunk, Poll, Source
+from flagpost.member import run_member
+from flagpost.postgres import decisions, journal, positions
+from flagpost.postgres.tables import FraudTransaction, JournalSegment
+from flagpost.postgres.times import to_datetime
+from flagpost.scoring import Parts
+from flagpost.settings import Settings
+from flagpost.torture.member import NotingStore, obey, parts_in
+
+_ADVANCE = """
+UPDATE stream.positions
+   SET next_offset = :next_offset, event_time = greatest(event_time, :event_time),
+       n_in = n_in + :n_in, n_clean = n_clean + :n_clean, n_flagged = n_flagged + :n_flagged,
+       n_duplicate = n_duplicate + :n_duplicate, n_dead = n_dead + :n_dead
+ WHERE topic = :topic AND partition = :partition AND "group" = :group AND {condition}
+"""
+
+
+def advance_where(
+    condition: str, connection: Connection, group: str, advances: Sequence[Advance]
+) -> None:
+    """Move positions on with only a part of the fence."""
+    for step in advances:
+        time = None if step.event_time_us is None else to_datetime(step.event_time_us)
+        values = {
+            "topic": step.partition.topic,
+            "partition": step.partition.number,
+            "group": group,
+            "epoch": step.epoch,
+            "start_offset": step.start_offset,
+            "next_offset": step.next_offset,
+            "event_time": time,
+            **asdict(step.counts),
+        }
+        if not connection.execute(text(_ADVANCE.format(condition=condition)), values).rowcount:
+            raise Fenced({step.partition})
+
+
+def without_epoch(directory: Path) -> Parts:
+    positions.advance = partial(advance_where, "next_offset = :start_offset")
+    return parts_in(directory)
+
+
+def without_next_offset(directory: Path) -> Parts:
+    """It tries again what may have been committed, and relies on the rows' keys."""
+    positions.advance = partial(advance_where, "epoch = :epoch")
+    journal.append = append_if_absent
+    return replace(parts_in(directory), open_store=store_in(directory, StubbornStore))
+
+
+def append_if_absent(connection: Connection, group: str, segments: Sequence[Segment]) -> None:
+    key = {"topic", "partition", "group", "start_offset"}
+    for segment in segments:
+        values = {
+            "topic": segment.partition.topic,
+            "partition": segment.partition.number,
+            "group": group,
+            "start_offset": segment.start_offset,
+            "end_offset": segment.end_offset,
+            "min_ts": to_datetime(segment.min_event_time_us),
+            "max_ts": to_datetime(segment.max_event_time_us),
+            "columns": segment.columns,
+        }
+        found = connection.execute(
+            text(
+                "SELECT FROM stream.journal WHERE topic = :topic AND partition = :partition"
+                ' AND "group" = :group AND start_offset = :start_offset'
+            ),
+            {name: values[name] for name in key},
+        )
+        if not found.rowcount:
+            connection.execute(insert(JournalSegment), values)
+
+
+class StubbornStore(NotingStore):
+    def commit(self, effects: Effects) -> None:
+        try:
+            super().commit(effects)
+        except Unavailable:
+            super().commit(effects)
+
+
+def with_plain_insert(directory: Path) -> Parts:
+    """Flagged rows have a transaction of their own, and nothing tells that they are there."""
+    return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
+
+
+class SeparateStore(NotingStore):
+    def commit(self, effects: Effects) -> None:
+        with self._transaction() as connection:
+            insert_all(connection, effects.flagged)
+        super().commit(replace(effects, flagged=[]))
+
+
+def insert_all(connection: Connection, flagged: Sequence[FlaggedTransaction]) -> None:
+    rows: list[dict[str, Any]] = [decisions._as_row(each) for each in flagged]
+    if rows:
+        connection.execute(insert(FraudTransaction), rows)
+
+
+def telling_kafka_before_writing(directory: Path) -> Parts:
+    opened = list[ConfluentSource]()
+
+    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+        opened.append(open_confluent(settings, topics))
+        return opened[0]
+
+    class EagerStore(NotingStore):
+        def commit(self, effects: Effects) -> None:
+            tell_kafka(opened[0], {step.partition: step.next_offset for step in effects.advances})
+            super().commit(effects)
+
+    return replace(
+        parts_in(directory), open_source=open_source, open_store=store_in(directory, EagerStore)
+    )
+
+
+def with_auto_commit(directory: Path) -> Parts:
+    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+        source = open_confluent(settings, topics)
+        poll = source.poll
+
+        def poll_and_tell(max_messages: int, timeout_seconds: float) -> Poll:
+            polled = poll(max_messages, timeout_seconds)
+            tell_kafka(source, {chunk.partition: chunk.next_offset for chunk in polled.chunks})
+            return polled
+
+        source.poll = poll_and_tell  # type: ignore[method-assign]  # that is the defect
+        return source
+
+    return replace(parts_in(directory), open_source=open_source)
+
+
+def tell_kafka(source: ConfluentSource, offsets: Mapping[Partition, int]) -> None:
+    if offsets:
+        told = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        source._consumer.commit(offsets=told, asynchronous=False)
+
+
+def with_latest_reset(directory: Path) -> Parts:
+    """Whoever takes a partition over begins at its end, wherever the position is."""
+
+    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+        source = open_confluent(settings, topics)
+        seek = source.seek
+
+        def seek_end(offsets: Mapping[Partition, int]) -> None:
+            seek({p: end for p, (_, end) in source.bounds(offsets).items()})
+
+        source.seek = seek_end  # type: ignore[method-assign]  # that is the defect
+        return source
+
+    return replace(parts_in(directory), open_source=open_source)
+
+
+def without_dead_letters(directory: Path) -> Parts:
+    return replace(parts_in(directory), open_dead_letters=MuteDeadLetters)
+
+
+class MuteDeadLetters(DeadLetters):
+    def send(self, chunk: Chunk, index: int, bad: BadMessage) -> None:
+        pass
+
+
+def open_confluent(settings: Settings, topics: Iterable[str]) -> ConfluentSource:
+    source = Parts().open_source(settings, topics)
+    assert isinstance(source, ConfluentSource)
+    return source
+
+
+def store_in(directory: Path, kind: type[NotingStore]) -> Callable[[Engine, str], NotingStore]:
+    return partial(kind, directory / "attempts", partial(obey, directory / "order"))
+
+
+DEFECTS: dict[str, Callable[[Path], Parts]] = {
+    "no epoch": without_epoch,
+    "no next_offset condition": without_next_offset,
+    "plain INSERT": with_plain_insert,
+    "commit before write": telling_kafka_before_writing,
+    "auto-commit": with_auto_commit,
+    "latest reset": with_latest_reset,
+    "dropped dead letters": without_dead_letters,
+}
+
+
+def main(
+    defect: Annotated[str, typer.Argument(help="One of DEFECTS.")],
+    directory: Annotated[Path, typer.Argument(help="Where its files are.")],
+) -> None:
+    """Score with a planted defect."""
+    run_member(DEFECTS[defect](directory), until_caught_up=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,111 @@
+"""The harness is checked: it passes a sound worker and catches every worker with a defect."""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from flagpost.model import FraudModel
+from flagpost.settings import PRETRAINED_MODEL
+from flagpost.torture.checks import Harm
+from flagpost.torture.database_proxy import proxy_before
+from flagpost.torture.disturbed_log import write_disturbed_log
+from flagpost.torture.plan import Fault, Kind, Plan
+from flagpost.torture.run import MEMBER, Outcome, torture
+from flagpost.torture.site import Site
+from tests.stack import Servers, clone_of
+
+AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What runs, what goes wrong, and what has to be found: an invariant and a harm."""
+
+    defect: str | None
+    kind: Kind
+    found: tuple[str, Harm] | None
+    seconds: float = 1.0
+    is_without_keys: bool = False
+
+
+TRIALS = {
+    "no epoch": Trial("no epoch", Kind.ZOMBIE, ("I1", Harm.OTHER)),
+    "sound against a zombie": Trial(None, Kind.ZOMBIE, None),
+    "no next_offset condition": Trial(
+        "no next_offset condition", Kind.REPLY_LOST, ("I1", Harm.DOUBLED)
+    ),
+    "plain INSERT": Trial(
+        "plain INSERT", Kind.DIE_BEFORE_COMMIT, ("I2", Harm.DOUBLED), is_without_keys=True
+    ),
+    "commit before write": Trial("commit before write", Kind.DIE_AFTER_SCORING, ("I3", Harm.OTHER)),
+    "auto-commit": Trial("auto-commit", Kind.DATABASE_AWAY, ("I3", Harm.OTHER), seconds=4),
+    "latest reset": Trial("latest reset", Kind.KILL, ("I4", Harm.LOST)),
+    "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
+}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("torture") / "log.json"
+    write_disturbed_log(path, customers=20, terminals=10, days=60, seed=5, n_bad=30)
+    return path
+
+
+@pytest.fixture(scope="module")
+def flags_everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model by which every batch has flagged rows."""
+    model = FraudModel.load(PRETRAINED_MODEL)
+    model.threshold = 0.0
+    path = tmp_path_factory.mktemp("model") / "everything.joblib"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    stack: Servers,
+    template_database: str,
+    log: Path,
+    flags_everything: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, "Future[Outcome]"]]:
+    def run(trial: Trial, directory: Path) -> Outcome:
+        name = f"torture-{uuid.uuid4().hex}"
+        program = ("-m", "tests.torture.broken_member", trial.defect) if trial.defect else MEMBER
+        plan = Plan(0, 1, [Fault(trial.kind, 0.0, moment=0.3, seconds=trial.seconds)])
+        with clone_of(template_database, name, stack) as url, proxy_before(url) as proxy:
+            if trial.is_without_keys:
+                _forget_keys_of_flagged(url)
+            site = Site(directory, stack.kafka_bootstrap, url, proxy, name, "confluent")
+            return torture(site, plan, log, [flags_everything], program=program)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            name: pool.submit(run, trial, tmp_path_factory.mktemp("members"))
+            for name, trial in TRIALS.items()
+        }
+
+
+def _forget_keys_of_flagged(database_url: str) -> None:
+    """Take the last net away: a table that people make themselves may have no key."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "ALTER TABLE scores.fraud_transactions DROP CONSTRAINT fraud_transactions_pkey"
+        )
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_defect_is_caught_by_the_invariant_that_it_breaks(
+    name: str, outcomes: dict[str, "Future[Outcome]"]
+) -> None:
+    outcome = outcomes[name].result()
+
+    assert [episode.kind for episode in outcome.episodes] == [TRIALS[name].kind]
+    found = {(each.invariant, each.harm) for each in outcome.violations}
+    expected = TRIALS[name].found
+    assert found == set() if expected is None else expected in found, outcome.violations
