@@ -118,6 +118,11 @@ class Pipeline:
         )
         return {transaction_id: score.hex() for transaction_id, score in rows}
 
+    def model_versions(self) -> set[str]:
+        """Which models have flagged something."""
+        rows = self._query("SELECT DISTINCT model_version FROM scores.fraud_transactions")
+        return {version for (version,) in rows}
+
     def spread(self) -> list[int]:
         """What was counted in each bin, all hours and partitions together."""
         rows = self._query("SELECT counts FROM feature.hourly_spread")

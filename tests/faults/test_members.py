@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 
 from flagpost.errors import MemberReplaced
+from flagpost.model import FraudModel
+from flagpost.torture.command import write_stricter_model
 from flagpost.torture.dying_member import Step
 from tests.end_to_end.new_pipelines import NewPipeline
 from tests.end_to_end.pipeline import Pipeline, Script, finish
@@ -105,6 +107,26 @@ def a_second_process_under_one_id(new_pipeline: NewPipeline, faultless: Faultles
     faultless.check(pipeline)
 
 
+def model_swapped(new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline()
+    half = faultless.n_lines // 2
+    stricter = write_stricter_model(pipeline.directory)
+    threshold = FraudModel.load(stricter).threshold
+    pipeline.produce(faultless.log, "--limit", half)
+    pipeline.score_all()
+    before = pipeline.flagged()
+    pipeline.produce(faultless.log, "--from-line", half + 1)
+    pipeline.score_all(model=stricter)
+
+    after = faultless.scores.keys() - before.keys()
+    kept = {name for name in after if float.fromhex(faultless.scores[name]) >= threshold}
+    assert 0 < len(kept) < len(after)
+    assert pipeline.flagged() == {name: faultless.scores[name] for name in before.keys() | kept}
+    assert pipeline.counts().n_in == faultless.n_in
+    assert len(pipeline.model_versions()) == 2
+    faultless.check_dead_letters(pipeline)
+
+
 def start_slowly(pipeline: Pipeline, faultless: Faultless) -> Script:
     """Send the log, with time for something to happen meanwhile."""
     finish(pipeline.start("producer.py", faultless.log, "--limit", 1))
@@ -119,6 +141,7 @@ FAULTS = {
     "members join and leave": members_join_and_leave,
     "rolling restart of static members": rolling_restart_of_static_members,
     "a second process under one id": a_second_process_under_one_id,
+    "model swapped": model_swapped,
     "kill -9 after scoring": partial(kill_9, Step.AFTER_SCORING, "kafka-python"),
     "kill -9 before the database commit": partial(kill_9, Step.BEFORE_DATABASE_COMMIT, "confluent"),
     "kill -9 after the database commit": partial(
