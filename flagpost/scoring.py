@@ -9,8 +9,9 @@ from flagpost.clock import latest_event_time_us
 from flagpost.core.decoding import MessageDecoder
 from flagpost.dead_share import DeadShare
 from flagpost.events import TransactionDecoder, load_mapping
+from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letters import DeadLetters
-from flagpost.kafka.factory import open_source, require_bootstrap
+from flagpost.kafka.factory import open_source
 from flagpost.kafka.topics import ensure_topics
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
@@ -29,7 +30,7 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     Everything that can be wrong with the settings, the model or the tables is found here, before
     a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
-    bootstrap = require_bootstrap(settings)
+    access = kafka_access(settings)
     model = load_saved_model(settings.model)
     rules = model.scoring_rules()
     decoder = MessageDecoder(
@@ -40,12 +41,12 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
         check_schema(engine)
         introduce_model(engine, rules.model_version, model.manifest.spread)
         ensure_topics(
-            bootstrap,
+            access,
             {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},
         )
         load_kernels(rules)
         with (
-            closing(DeadLetters(bootstrap, settings.dead_letter_topic, settings.group)) as letters,
+            closing(DeadLetters(access, settings.dead_letter_topic, settings.group)) as letters,
             closing(open_source(settings, [settings.topic, settings.labels_topic])) as source,
         ):
             yield Worker(

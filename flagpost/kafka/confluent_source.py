@@ -23,6 +23,7 @@ from confluent_kafka.admin._topic import TopicDescription
 from flagpost.errors import FlagpostError, TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_errors import is_final, translated
@@ -96,31 +97,31 @@ class ConfluentChunk:
 class ConfluentSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+    def __init__(self, access: KafkaAccess, group_id: str, topics: Iterable[str]) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
         Raises:
-            Unavailable: no broker answers at `bootstrap`.
+            Unavailable: no broker answers.
             BadConfiguration: the client refuses the settings.
         """
         self._topics = frozenset(topics)
         self._membership = Membership()
         self._advice = CommitAdvice()
-        self._reachability = Reachability(bootstrap)
+        self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._refusal: FlagpostError | None = None
         self._started: dict[Partition, int] = {}
         self._consumer = Consumer(
             {
                 **CONSUMER_CONFIG,
-                "bootstrap.servers": bootstrap,
+                **access.for_librdkafka(),
                 "group.id": group_id,
                 "error_cb": self._note_refusal,
             }
         )
         self._admin = AdminClient(
             {
-                "bootstrap.servers": bootstrap,
+                **access.for_librdkafka(),
                 "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
                 "log_level": 0,
             }
@@ -328,7 +329,10 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
     try:
         return asked.result(timeout_seconds + 1)
     except KafkaException as error:
-        refusal = translated(error.args[0], "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP")
+        refusal = translated(
+            error.args[0],
+            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL",
+        )
         if isinstance(refusal, TopicMissing):
             return None
         raise refusal from error

@@ -16,6 +16,7 @@ from kafka.structs import MemberState
 
 from flagpost.events import Partition
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.collection import collection_paused
@@ -83,11 +84,11 @@ class KafkaPythonChunk:
 class KafkaPythonSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, group_id: str, topics: Iterable[str]) -> None:
+    def __init__(self, access: KafkaAccess, group_id: str, topics: Iterable[str]) -> None:
         """Connect; the group is joined by the first polls.
 
         Raises:
-            Unavailable: no broker answers at `bootstrap`.
+            Unavailable: no broker answers.
             BadConfiguration: the broker or the client refuses the settings.
         """
         # What the client logs again and again, this source says once, or raises.
@@ -96,12 +97,12 @@ class KafkaPythonSource:
         self._membership = Membership()
         self._backlog = Backlog()
         self._advice = CommitAdvice()
-        self._reachability = Reachability(bootstrap)
+        self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._client: KafkaNetClient
         try:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap,
+                **access.for_kafka_python(),
                 group_id=group_id,
                 kafka_client=self._keep_client,
                 # It remembers what this member owns: no two members may share it.
@@ -110,7 +111,9 @@ class KafkaPythonSource:
             )
         except KafkaError as error:
             self._client.close()
-            raise translated(error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP") from error
+            raise translated(
+                error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL"
+            ) from error
         self._consumer.subscribe(
             sorted(self._topics), listener=_Listener(self._consumer, self._membership)
         )
