@@ -1,6 +1,7 @@
 """Finds out at the start what a client would only try again and again."""
 
 import time
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -11,7 +12,10 @@ from flagpost.kafka.certificates import check_certificates
 from flagpost.kafka.confluent_errors import is_final, translated
 
 _LOOK_AGAIN_SECONDS = 0.2
-_DOING = "the connection; check FLAGPOST_KAFKA_SECURITY_PROTOCOL, FLAGPOST_KAFKA_USERNAME and its password"
+_DOING = (
+    "the connection; check FLAGPOST_KAFKA_SECURITY_PROTOCOL, FLAGPOST_KAFKA_USERNAME and "
+    "FLAGPOST_KAFKA_PASSWORD"
+)
 
 
 def check_access(access: KafkaAccess) -> None:
@@ -29,7 +33,7 @@ def check_access(access: KafkaAccess) -> None:
     if access.is_encrypted:
         check_certificates(access)
     heard: list[KafkaError] = []
-    told = {"log_level": 0, "error_cb": heard.append}
+    told: dict[str, Any] = {"log_level": 0, "error_cb": heard.append}
     admin = AdminClient({**access.for_librdkafka(), **told})
     deadline = time.monotonic() + group.REQUEST_SECONDS
     while True:

@@ -32,6 +32,8 @@ _ACCESS_PHRASES = (
     "permission denied",
     "does not exist",
     "does not support SSL",
+    "certificate",  # missing, expired, of another authority or another host
+    "private key file",
     "invalid ",
 )
 
