@@ -6,7 +6,7 @@ from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
 from flagpost.local.commands import down, status
-from flagpost.postgres.commands import migrate
+from flagpost.postgres.commands import migrate, roles
 from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
 from flagpost.up import up
@@ -17,5 +17,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, demo, drift, simulate, handbook):
+for verb in (up, down, status, migrate, roles, demo, drift, simulate, handbook):
     app.command()(entry_point(verb))
