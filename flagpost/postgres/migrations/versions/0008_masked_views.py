@@ -70,8 +70,8 @@ def create_masking_key() -> None:
 def create_masked_view(name: str, table: str, comment: str, **columns: str) -> None:
     masked = ", ".join(f"{mask(column)} AS masked_{column}" for column in MASKED)
     op.execute(
-        f"CREATE VIEW analyst.{name} AS SELECT {masked}, {', '.join(columns)}"
-        f" FROM {table} CROSS JOIN analyst.masking_key"  # noqa: S608 - made of constants
+        f"CREATE VIEW analyst.{name} AS SELECT {masked}, {', '.join(columns)}"  # noqa: S608 - constants
+        f" FROM {table} CROSS JOIN analyst.masking_key"
     )
     op.execute(f"COMMENT ON VIEW analyst.{name} IS '{comment}'")
     meanings = {f"masked_{column}": meaning for column, meaning in MASKED.items()} | columns
