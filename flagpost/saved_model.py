@@ -16,6 +16,7 @@ from flagpost.core.scorer import Scorer
 from flagpost.core.spread import bins_of
 from flagpost.errors import ModelRefused
 from flagpost.model_manifest import Manifest, read_verified
+from flagpost.model_signature import ModelKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ class SavedModel:
         )
 
 
-def load_saved_model(path: Path) -> SavedModel:
-    """Read a model file; its hash is checked before anything is unpickled.
+def load_saved_model(path: Path, key: ModelKey | None = None) -> SavedModel:
+    """Read a model file; its hash, and with a key its signature, come before any unpickling.
 
     Raises:
-        ModelRefused: the file is missing, altered, or made by other versions.
+        ModelRefused: the file is missing, altered, made by other versions, or not signed by `key`.
     """
     manifest, content = read_verified(path)
+    if key:
+        key.check(manifest, path)
     try:
         parts = joblib.load(io.BytesIO(content))
         return SavedModel(manifest, parts["scorer"], parts["pipeline"])

@@ -13,6 +13,7 @@ from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.topics import ensure_topics
+from flagpost.model_signature import model_key
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
 from flagpost.postgres.spread import introduce_model
@@ -31,7 +32,7 @@ def open_worker(settings: Settings, stop: Event) -> Iterator[Worker]:
     a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
     access = kafka_access(settings)
-    model = load_saved_model(settings.model)
+    model = load_saved_model(settings.model, model_key(settings.model_key))
     rules = model.scoring_rules()
     decoder = MessageDecoder(
         TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     max_dead_share: float = Field(default=0.05, ge=0, le=1)
     max_future_days: float = Field(default=1.0, ge=0, le=36_500)
     keep_scores: KeepScores = "flagged"
+    model_key: SecretStr = SecretStr("")
     kafka_security_protocol: KafkaProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: SaslMechanism | None = None
     kafka_username: str = ""

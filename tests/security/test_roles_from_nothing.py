@@ -61,4 +61,6 @@ def test_a_user_who_may_not_make_roles_is_told_who_can(
 
     with pytest.raises(BadConfiguration, match=r"permission denied to create role.*roles --sql"):
         set_up(databases[0])
-    set_up(make_url(postgres.verified_url).set(database="first").render_as_string(hide_password=False))
+    set_up(
+        make_url(postgres.verified_url).set(database="first").render_as_string(hide_password=False)
+    )
