@@ -18,6 +18,11 @@ from flagpost.errors import ModelRefused
 from flagpost.model_manifest import Manifest, read_verified
 from flagpost.model_signature import ModelKey
 
+# What unpickling raises: on other bytes, or on a class that this version lacks.
+_NOT_A_MODEL = (
+    AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError, UnpicklingError, ValueError
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
@@ -50,7 +55,7 @@ def load_saved_model(path: Path, key: ModelKey | None = None) -> SavedModel:
     try:
         parts = joblib.load(io.BytesIO(content))
         return SavedModel(manifest, parts["scorer"], parts["pipeline"])
-    except (KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+    except _NOT_A_MODEL as error:
         raise ModelRefused(f"{path} is not a model file: {error!r}") from error
 
 

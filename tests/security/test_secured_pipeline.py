@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flagpost.postgres.migrations import upgrade
 from tests.end_to_end.pipeline import LOG, Pipeline, evaluated, finish, flagged_in
+from tests.security.conftest import PASSWORD
 from tests.security.kafka import SecureKafka
 from tests.security.postgres import SecurePostgres
 
@@ -31,6 +32,8 @@ def test_scores_and_dead_letters_arrive_through_tls_with_both_clients(
             assert (pipeline.counts().n_in, pipeline.counts().n_dead) == (14_983, 1)
             assert pipeline.counts().n_flagged == len(offline)
         assert pipelines[0].flagged() == offline
+        for script in (script for pipeline in pipelines for script in pipeline.scripts):
+            assert PASSWORD not in script.output.read_text() + script.errors.read_text()
 
 
 def pipeline_of(

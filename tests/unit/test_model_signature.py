@@ -78,6 +78,17 @@ def test_a_forged_file_with_a_fitting_manifest_is_not_unpickled(signed: Path) ->
         load_saved_model(signed, KEY)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"no pickle", b"cflagpost\nMissing\n.", b"cflagpost.missing\nX\n."]
+)
+def test_what_cannot_be_unpickled_is_no_model(signed: Path, content: bytes) -> None:
+    signed.write_bytes(content)
+    forge_hash(signed)
+
+    with pytest.raises(ModelRefused, match="is not a model file"):
+        load_saved_model(signed)
+
+
 @pytest.mark.parametrize("short", ["x", "x" * 31])
 def test_a_key_that_can_be_guessed_is_refused_without_repeating_it(short: str) -> None:
     with pytest.raises(BadConfiguration, match="FLAGPOST_MODEL_KEY needs at least 32") as refused:
