@@ -20,8 +20,15 @@ from flagpost.model_signature import ModelKey
 
 # What unpickling raises: on other bytes, or on a class that this version lacks.
 _NOT_A_MODEL = (
-    AttributeError, EOFError, ImportError, IndexError, KeyError, TypeError, UnpicklingError, ValueError
-)  # fmt: skip
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
