@@ -51,13 +51,7 @@ def check_certificates(access: KafkaAccess) -> None:
     context = tls_context(access)
     for host, port in access.hosts:
         try:
-            with (
-                socket.create_connection((host, port), HANDSHAKE_SECONDS) as connection,
-                context.wrap_socket(connection, server_hostname=host) as encrypted,
-            ):
-                encrypted.sendall(_GREETING)
-                encrypted.recv(1)
-                return
+            _greet(context, host, port)
         except ssl.SSLCertVerificationError as error:
             raise BadConfiguration(
                 f"the certificate of Kafka at {host}:{port} is not to be trusted: "
@@ -72,6 +66,17 @@ def check_certificates(access: KafkaAccess) -> None:
             ) from error
         except OSError:
             continue
+        else:
+            return
+
+
+def _greet(context: ssl.SSLContext, host: str, port: int) -> None:
+    with (
+        socket.create_connection((host, port), HANDSHAKE_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=host) as encrypted,
+    ):
+        encrypted.sendall(_GREETING)
+        encrypted.recv(1)
 
 
 def _refuse_passphrase() -> str:
