@@ -331,7 +331,8 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
     except KafkaException as error:
         refusal = translated(
             error.args[0],
-            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL",
+            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
+            "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
         )
         if isinstance(refusal, TopicMissing):
             return None

@@ -52,7 +52,8 @@ class KafkaPythonPublisher:
             self._producer = KafkaProducer(**access.for_kafka_python(), **_PRODUCER_CONFIG)
         except KafkaError as error:
             raise translated(
-                error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL"
+                error,
+                "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
 
     def publish(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes]) -> None:

@@ -112,7 +112,8 @@ class KafkaPythonSource:
         except KafkaError as error:
             self._client.close()
             raise translated(
-                error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL"
+                error,
+                "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
         self._consumer.subscribe(
             sorted(self._topics), listener=_Listener(self._consumer, self._membership)

@@ -65,7 +65,8 @@ def _ready_topics(admin: AdminClient) -> set[str]:
     except KafkaException as error:
         raise translated(
             error.args[0],
-            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and _SECURITY_PROTOCOL",
+            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
+            "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
         ) from error
     return {
         name
