@@ -86,7 +86,10 @@ CASES: dict[str, tuple[list[str], Case]] = {
         [WORKER, PRODUCER],
         ({"KAFKA_BOOTSTRAP": "127.0.0.1:1"}, Unavailable, "Kafka does not answer"),
     ),
-    "no topic": ([WORKER], ({"TOPIC": "nowhere"}, TopicMissing, "'nowhere' does not exist")),
+    "no topic": (
+        [WORKER],
+        ({"TOPIC": "nowhere", "KAFKA_CLIENT": "confluent"}, TopicMissing, "does not exist"),
+    ),
     "no log": (
         [PRODUCER.replace("log.json", "none.json"), EVALUATE.replace("log.json", "none.json")],
         ({}, UnreadableInput, "none.json"),

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from flagpost.errors import BadConfiguration, Unavailable
+from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.access_check import check_access
@@ -24,15 +25,19 @@ WRONG = "wrong-horse-battery"
 
 
 def write(settings: Settings) -> None:
-    """Open as the producer does, and close."""
-    open_publisher(kafka_access(settings), settings.kafka_client).finish()
+    """Send a message as the producer does."""
+    publisher = open_publisher(kafka_access(settings), settings.kafka_client)
+    publisher.publish("transactions", [None], [b"{}"])
+    assert publisher.finish().failed == 0
 
 
 def read(settings: Settings) -> None:
     """Open as the worker does, join the group, and leave it."""
     with closing(open_source(settings, ["transactions"])) as source:
-        while not source.poll(1, 1).assigned:
-            pass
+        assigned: frozenset[Partition] = frozenset()
+        while not assigned:
+            assigned = source.poll(1, 1).assigned
+        source.bounds(assigned)  # kafka-python leaves a socket behind that is still connecting
 
 
 @pytest.fixture(params=["confluent", "kafka-python"])
