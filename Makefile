@@ -28,11 +28,12 @@ demo: $(VENV)/runtime.installed  ## install, start Kafka and PostgreSQL, replay 
 test: $(VENV)/dev.installed  ## every test, against a real Kafka and a real PostgreSQL
 	@$(BIN)/python -m pytest
 
-lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter
+lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter, audit of the locked packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/audit.py -r requirements-dev.txt -r requirements-image.txt
 
 bench: $(VENV)/dev.installed  ## raw drain of the client, end-to-end events/s, their ratio
 	@$(BIN)/python -m bench

@@ -9,7 +9,8 @@ from rich import print as show
 
 from flagpost.entry_point import INTERRUPTED_EXIT_CODE, entry_point
 from flagpost.events import load_mapping
-from flagpost.kafka.factory import open_publisher, require_bootstrap
+from flagpost.kafka.access_settings import kafka_access
+from flagpost.kafka.factory import open_publisher
 from flagpost.kafka.topics import ensure_topics
 from flagpost.logs import read_log
 from flagpost.pace import choose_pace
@@ -44,13 +45,11 @@ def main(
     topic = topic or settings.topic
     mapping = load_mapping(settings.mapping)
     pace = choose_pace(rate, speed, mapping)
-    bootstrap = require_bootstrap(settings)
+    access = kafka_access(settings)
     batches = select_lines(read_log(file), from_line, limit)
     first = list(islice(batches, 1))  # an unreadable file is found before anything is created
-    ensure_topics(
-        bootstrap, dict.fromkeys((topic, settings.labels_topic), settings.topic_partitions)
-    )
-    publisher = open_publisher(bootstrap, client or settings.kafka_client)
+    ensure_topics(access, dict.fromkeys((topic, settings.labels_topic), settings.topic_partitions))
+    publisher = open_publisher(access, client or settings.kafka_client)
     with stop_on_signals() as stop, progress_bar(file.name) as on_progress:
         replay = Replay(publisher, topic, settings.labels_topic, pace, mapping, stop)
         outcome = replay.run(chain(first, batches), on_progress)

@@ -24,6 +24,7 @@ from bench.servers import (
 )
 from bench.steps import time_steps
 from flagpost.entry_point import entry_point
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from flagpost.progress import progress_bar
 from flagpost.settings import KafkaClient, Settings
@@ -96,7 +97,7 @@ def find_messages(events: int) -> Path:
 def _fill(settings: Settings, log: Path) -> None:
     """Send the messages flat out, after a consumer of the empty topic has compiled the kernels."""
     partitions = dict.fromkeys((settings.topic, settings.labels_topic), PARTITIONS)
-    ensure_topics(settings.kafka_bootstrap, partitions)
+    ensure_topics(KafkaAccess(settings.kafka_bootstrap), partitions)
     run_script(settings, "consumer_transform.py", "--until-caught-up")
     console.print(run_script(settings, "producer.py", log, "--client", "confluent").stdout)
 

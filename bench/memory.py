@@ -10,6 +10,7 @@ from bench.__main__ import find_messages
 from bench.process import Usage
 from bench.servers import PARTITIONS, bench_stack, empty_tables, name_fresh_topic, run_script
 from flagpost.entry_point import entry_point
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient, Settings
 
@@ -35,7 +36,7 @@ def main(
         topic = name_fresh_topic(stack)
         settings = stack.model_copy(update={"topic": topic, "labels_topic": f"{topic}-labels"})
         ensure_topics(
-            settings.kafka_bootstrap,
+            KafkaAccess(settings.kafka_bootstrap),
             dict.fromkeys((settings.topic, settings.labels_topic), PARTITIONS),
         )
         half = events // 2

@@ -6,7 +6,7 @@ from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
 from flagpost.local.commands import down, status
-from flagpost.postgres.commands import migrate
+from flagpost.postgres.commands import migrate, roles
 from flagpost.torture.command import torture
 from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
@@ -18,5 +18,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, demo, drift, simulate, handbook, torture):
+for verb in (up, down, status, migrate, roles, demo, drift, simulate, handbook, torture):
     app.command()(entry_point(verb))

@@ -25,6 +25,7 @@ from flagpost.model_manifest import (
     version_of,
     write_model,
 )
+from flagpost.model_signature import ModelKey
 from flagpost.saved_model import dump_model, load_saved_model
 from flagpost.splines import compile_regression, spline_regression
 
@@ -106,8 +107,8 @@ class FraudModel:
         fraud_probability = self.scorer.fraud_probabilities(as_matrix(features))
         return np.column_stack([1.0 - fraud_probability, fraud_probability])
 
-    def save(self, path: Path | str) -> None:
-        """Write the joblib file and its manifest; sets `version`.
+    def save(self, path: Path | str, key: ModelKey | None = None) -> None:
+        """Write the joblib file and its manifest, signed if there is a key; sets `version`.
 
         Raises:
             NotFittedError: there is nothing to save yet.
@@ -129,16 +130,18 @@ class FraudModel:
             spread=self.spread,
         )
         self.version = version_of(manifest)
-        write_model(path, content, msgspec.structs.replace(manifest, version=self.version))
+        manifest = msgspec.structs.replace(manifest, version=self.version)
+        write_model(path, content, key.sign(manifest) if key else manifest)
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a saved model; its hash is checked before anything is unpickled.
+    def load(cls, path: Path | str, key: ModelKey | None = None) -> Self:
+        """Read a saved model; its hash, and with a key its signature, come before any unpickling.
 
         Raises:
-            ModelRefused: the file is missing, altered, or made by other versions.
+            ModelRefused: the file is missing, altered, made by other versions, or not signed by
+                `key`.
         """
-        saved = load_saved_model(Path(path))
+        saved = load_saved_model(Path(path), key)
         manifest, model = saved.manifest, cls(saved.manifest.feature_names)
         model.pipeline, model._scorer = joblib.load(io.BytesIO(saved.pipeline)), saved.scorer
         model.inverse_regularization = model.pipeline["logistic"].C

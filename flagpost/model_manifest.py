@@ -40,6 +40,7 @@ class Manifest(msgspec.Struct, frozen=True):
     metrics: dict[str, float] = {}
     calibration: list[dict[str, float]] = []
     spread: list[TrainedSpread] = []
+    signature: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def manifest_path(model_path: Path) -> Path:

@@ -16,6 +16,19 @@ from flagpost.core.scorer import Scorer
 from flagpost.core.spread import bins_of
 from flagpost.errors import ModelRefused
 from flagpost.model_manifest import Manifest, read_verified
+from flagpost.model_signature import ModelKey
+
+# What unpickling raises: on other bytes, or on a class that this version lacks.
+_NOT_A_MODEL = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +50,19 @@ class SavedModel:
         )
 
 
-def load_saved_model(path: Path) -> SavedModel:
-    """Read a model file; its hash is checked before anything is unpickled.
+def load_saved_model(path: Path, key: ModelKey | None = None) -> SavedModel:
+    """Read a model file; its hash, and with a key its signature, come before any unpickling.
 
     Raises:
-        ModelRefused: the file is missing, altered, or made by other versions.
+        ModelRefused: the file is missing, altered, made by other versions, or not signed by `key`.
     """
     manifest, content = read_verified(path)
+    if key:
+        key.check(manifest, path)
     try:
         parts = joblib.load(io.BytesIO(content))
         return SavedModel(manifest, parts["scorer"], parts["pipeline"])
-    except (KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+    except _NOT_A_MODEL as error:
         raise ModelRefused(f"{path} is not a model file: {error!r}") from error
 
 

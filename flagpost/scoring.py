@@ -13,10 +13,13 @@ from flagpost.core.decoding import MessageDecoder
 from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
 from flagpost.events import TransactionDecoder, load_mapping
+from flagpost.kafka.access import KafkaAccess
+from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letters import DeadLetters
-from flagpost.kafka.factory import open_source, require_bootstrap
+from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Source
 from flagpost.kafka.topics import ensure_topics
+from flagpost.model_signature import model_key
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
 from flagpost.postgres.spread import introduce_model
@@ -33,7 +36,7 @@ class Parts:
 
     open_source: Callable[[Settings, Iterable[str]], Source] = open_source
     open_store: Callable[[Engine, str], Store] = PostgresStore
-    open_dead_letters: Callable[[str, str, str], DeadLetters] = DeadLetters
+    open_dead_letters: Callable[[KafkaAccess, str, str], DeadLetters] = DeadLetters
 
 
 @contextmanager
@@ -43,8 +46,8 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
     Everything that can be wrong with the settings, the model or the tables is found here, before
     a message is touched. The topics of dead letters and of labels are created if they are missing.
     """
-    bootstrap = require_bootstrap(settings)
-    model = load_saved_model(settings.model)
+    access = kafka_access(settings)
+    model = load_saved_model(settings.model, model_key(settings.model_key))
     rules = model.scoring_rules()
     decoder = MessageDecoder(
         TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic
@@ -54,13 +57,13 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
         check_schema(engine)
         introduce_model(engine, rules.model_version, model.manifest.spread)
         ensure_topics(
-            bootstrap,
+            access,
             {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},
         )
         load_kernels(rules)
         with (
             closing(
-                parts.open_dead_letters(bootstrap, settings.dead_letter_topic, settings.group)
+                parts.open_dead_letters(access, settings.dead_letter_topic, settings.group)
             ) as letters,
             closing(parts.open_source(settings, [settings.topic, settings.labels_topic])) as source,
         ):

@@ -14,13 +14,15 @@ HOME = Path(".flagpost")
 PRETRAINED_MODEL = Path(__file__).parent.parent / "models" / "pretrained.joblib"
 
 KafkaClient = Literal["kafka-python", "confluent"]
+KafkaProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 KeepScores = Literal["flagged", "all"]
 
 
 class Settings(BaseSettings):
     """The `FLAGPOST_*` variables; `.flagpost/env`, written by `flagpost up`, fills what is not set.
 
-    The database URL holds a password and is hidden in every representation of this object.
+    What is or holds a secret is hidden in every representation of this object.
     """
 
     model_config = SettingsConfigDict(
@@ -43,6 +45,15 @@ class Settings(BaseSettings):
     max_dead_share: float = Field(default=0.05, ge=0, le=1)
     max_future_days: float = Field(default=1.0, ge=0, le=36_500)
     keep_scores: KeepScores = "flagged"
+    model_key: SecretStr = SecretStr("")
+    kafka_security_protocol: KafkaProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism | None = None
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_password_file: Path | None = None
+    kafka_ca_file: Path | None = None
+    kafka_certificate_file: Path | None = None
+    kafka_key_file: Path | None = None
 
     @model_validator(mode="before")
     @classmethod

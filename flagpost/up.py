@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from flagpost.local.stack import start_stack
 from flagpost.postgres import migrations
@@ -33,5 +34,5 @@ def bring_up(home: Path, tell: Callable[[str], None]) -> Settings:
     settings = load_settings(kafka_bootstrap=stack.kafka_bootstrap, database_url=stack.database_url)
     migrations.upgrade(stack.database_url)
     partitions = dict.fromkeys((settings.topic, settings.labels_topic), settings.topic_partitions)
-    ensure_topics(stack.kafka_bootstrap, {**partitions, settings.dead_letter_topic: 1})
+    ensure_topics(KafkaAccess(stack.kafka_bootstrap), {**partitions, settings.dead_letter_topic: 1})
     return settings

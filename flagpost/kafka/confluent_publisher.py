@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from flagpost.errors import Undelivered
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.publisher import DELIVERY_SECONDS, MAX_UNACKNOWLEDGED, Receipt
 
 _WAIT_SECONDS = 0.02
@@ -35,14 +36,14 @@ _PRODUCER_CONFIG = {
 class ConfluentPublisher:
     """Implements `Publisher`; see there."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, access: KafkaAccess) -> None:
         self._receipt = Receipt()
         self._failed: Counter[str] = Counter()
         self._broken = False
         self._producer = Producer(
             {
                 **_PRODUCER_CONFIG,
-                "bootstrap.servers": bootstrap,
+                **access.for_librdkafka(),
                 "on_delivery": self._note_undelivered,
             }
         )

@@ -24,6 +24,7 @@ from confluent_kafka.admin._topic import TopicDescription
 from flagpost.errors import FlagpostError, MemberReplaced, TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_errors import is_final, translated
@@ -100,23 +101,25 @@ class ConfluentChunk:
 class ConfluentSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, member: group.GroupMember, topics: Iterable[str]) -> None:
+    def __init__(
+        self, access: KafkaAccess, member: group.GroupMember, topics: Iterable[str]
+    ) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
         Raises:
-            Unavailable: no broker answers at `bootstrap`.
+            Unavailable: no broker answers.
             BadConfiguration: the client refuses the settings.
         """
         self._topics = frozenset(topics)
         self._membership = Membership()
         self._advice = CommitAdvice()
-        self._reachability = Reachability(bootstrap)
+        self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._refusal: FlagpostError | None = None
         self._started: dict[Partition, int] = {}
         self._config = {
             **CONSUMER_CONFIG,
-            "bootstrap.servers": bootstrap,
+            **access.for_librdkafka(),
             **_identity(member),
             "error_cb": self._note_refusal,
         }
@@ -124,7 +127,7 @@ class ConfluentSource:
         self._replaced_at = -math.inf
         self._admin = AdminClient(
             {
-                "bootstrap.servers": bootstrap,
+                **access.for_librdkafka(),
                 "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
                 "log_level": 0,
             }
@@ -378,7 +381,11 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
     try:
         return asked.result(timeout_seconds + 1)
     except KafkaException as error:
-        refusal = translated(error.args[0], "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP")
+        refusal = translated(
+            error.args[0],
+            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
+            "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
+        )
         if isinstance(refusal, TopicMissing):
             return None
         raise refusal from error

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from flagpost.errors import Unavailable
 from flagpost.events import BadMessage
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.confluent_errors import translated
 from flagpost.kafka.source import Chunk, Headers, Record
 
@@ -37,9 +38,9 @@ class DeadLetters:
     and a dead letter has to be what the bad message was.
     """
 
-    def __init__(self, bootstrap: str, topic: str, group_id: str) -> None:
+    def __init__(self, access: KafkaAccess, topic: str, group_id: str) -> None:
         """Prepare; the broker is asked for nothing before the first dead letter."""
-        self._config = _PRODUCER_CONFIG | {"bootstrap.servers": bootstrap}
+        self._config = _PRODUCER_CONFIG | access.for_librdkafka()
         self._topic = topic
         self._group_id = group_id
         self._producer: Producer | None = None

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from flagpost.errors import BadConfiguration
+from flagpost.kafka.access import KafkaAccess
+from flagpost.kafka.access_check import check_access
+from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.confluent_publisher import ConfluentPublisher
 from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.group import GroupMember
@@ -13,19 +15,6 @@ from flagpost.kafka.source import Source
 from flagpost.settings import KafkaClient, Settings
 
 
-def require_bootstrap(settings: Settings) -> str:
-    """The brokers' addresses.
-
-    Raises:
-        BadConfiguration: none are set.
-    """
-    if not settings.kafka_bootstrap:
-        raise BadConfiguration(
-            "FLAGPOST_KAFKA_BOOTSTRAP is not set: run `flagpost up`, or set it to host:port"
-        )
-    return settings.kafka_bootstrap
-
-
 def open_source(settings: Settings, topics: Iterable[str]) -> Source:
     """Connect to Kafka as a member of `settings.group`, subscribed to `topics`.
 
@@ -33,16 +22,20 @@ def open_source(settings: Settings, topics: Iterable[str]) -> Source:
         BadConfiguration: no brokers are set, or they refuse the settings.
         Unavailable: no broker answers within ten seconds.
     """
+    access = kafka_access(settings)
+    check_access(access)
     opened = ConfluentSource if settings.kafka_client == "confluent" else KafkaPythonSource
     member = GroupMember(settings.group, settings.member_id, settings.session_seconds)
-    return opened(require_bootstrap(settings), member, topics)
+    return opened(access, member, topics)
 
 
-def open_publisher(bootstrap: str, client: KafkaClient) -> Publisher:
+def open_publisher(access: KafkaAccess, client: KafkaClient) -> Publisher:
     """Connect to Kafka to write.
 
     Raises:
+        BadConfiguration: the brokers refuse the access.
         Unavailable: no broker answers within ten seconds.
     """
+    check_access(access)
     opened = ConfluentPublisher if client == "confluent" else KafkaPythonPublisher
-    return opened(bootstrap)
+    return opened(access)

@@ -10,6 +10,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from flagpost.errors import Undelivered
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.kafka_python_errors import translated
 from flagpost.kafka.publisher import DELIVERY_SECONDS, MAX_UNACKNOWLEDGED, Receipt
 
@@ -35,11 +36,11 @@ _PRODUCER_CONFIG = {
 class KafkaPythonPublisher:
     """Implements `Publisher`; see there."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, access: KafkaAccess) -> None:
         """Connect.
 
         Raises:
-            Unavailable: no broker answers at `bootstrap`.
+            Unavailable: no broker answers.
             BadConfiguration: the broker or the client refuses the settings.
         """
         # What the client logs again and again, the receipt says once.
@@ -48,9 +49,12 @@ class KafkaPythonPublisher:
         self._settled = 0
         self._broken = False
         try:
-            self._producer = KafkaProducer(bootstrap_servers=bootstrap, **_PRODUCER_CONFIG)
+            self._producer = KafkaProducer(**access.for_kafka_python(), **_PRODUCER_CONFIG)
         except KafkaError as error:
-            raise translated(error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP") from error
+            raise translated(
+                error,
+                "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
+            ) from error
 
     def publish(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes]) -> None:
         """See `Publisher.publish`."""

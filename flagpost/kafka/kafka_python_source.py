@@ -17,6 +17,7 @@ from kafka.structs import MemberState
 
 from flagpost.events import Partition
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.collection import collection_paused
@@ -84,11 +85,13 @@ class KafkaPythonChunk:
 class KafkaPythonSource:
     """Implements `Source`; see there."""
 
-    def __init__(self, bootstrap: str, member: group.GroupMember, topics: Iterable[str]) -> None:
+    def __init__(
+        self, access: KafkaAccess, member: group.GroupMember, topics: Iterable[str]
+    ) -> None:
         """Connect; the group is joined by the first polls.
 
         Raises:
-            Unavailable: no broker answers at `bootstrap`.
+            Unavailable: no broker answers.
             BadConfiguration: the broker or the client refuses the settings.
         """
         # What the client logs again and again, this source says once, or raises.
@@ -97,13 +100,13 @@ class KafkaPythonSource:
         self._membership = Membership()
         self._backlog = Backlog()
         self._advice = CommitAdvice()
-        self._reachability = Reachability(bootstrap)
+        self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._client: KafkaNetClient
         assignor = CooperativeStickyAssignor()  # it remembers what this member owns
         try:
             self._consumer = KafkaConsumer(
-                bootstrap_servers=bootstrap,
+                **access.for_kafka_python(),
                 group_id=member.group_id,
                 group_instance_id=member.member_id or None,
                 session_timeout_ms=member.session_seconds * 1000,
@@ -113,7 +116,10 @@ class KafkaPythonSource:
             )
         except KafkaError as error:
             self._client.close()
-            raise translated(error, "connecting; check FLAGPOST_KAFKA_BOOTSTRAP") from error
+            raise translated(
+                error,
+                "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
+            ) from error
         self._consumer.subscribe(
             sorted(self._topics), listener=_Listener(self._consumer, assignor, self._membership)
         )

@@ -11,27 +11,30 @@ from confluent_kafka.cimpl import NewTopic
 
 from flagpost.errors import Unavailable
 from flagpost.kafka import group
+from flagpost.kafka.access import KafkaAccess
+from flagpost.kafka.access_check import check_access
 from flagpost.kafka.confluent_errors import translated
 
 _LOOK_AGAIN_SECONDS = 0.05
 _BROKERS_DEFAULT = -1
 
 
-def ensure_topics(bootstrap: str, partitions: Mapping[str, int]) -> None:
+def ensure_topics(access: KafkaAccess, partitions: Mapping[str, int]) -> None:
     """Create the topics that are missing and wait until all can be written to. Blocks.
 
     Topics that exist stay as they are, also with another number of partitions. New ones get the
     replication factor that the brokers give by default. Two callers at the same time are fine.
 
     Args:
-        bootstrap: the brokers, `host:port` and more after commas.
+        access: to the brokers.
         partitions: the number of partitions for each topic.
 
     Raises:
         Unavailable: no broker answers, or the topics are not ready, within ten seconds.
         BadConfiguration: the broker refuses a name, a number or these credentials.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    check_access(access)
+    admin = AdminClient({**access.for_librdkafka(), "log_level": 0})
     if missing := partitions.keys() - _ready_topics(admin):
         wanted = [NewTopic(topic, partitions[topic], _BROKERS_DEFAULT) for topic in missing]
         for created in admin.create_topics(wanted, request_timeout=group.REQUEST_SECONDS).values():
@@ -61,7 +64,9 @@ def _ready_topics(admin: AdminClient) -> set[str]:
         metadata = admin.list_topics(timeout=group.REQUEST_SECONDS)
     except KafkaException as error:
         raise translated(
-            error.args[0], "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP"
+            error.args[0],
+            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
+            "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
         ) from error
     return {
         name

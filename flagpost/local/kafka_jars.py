@@ -73,7 +73,7 @@ def _fill(folder: Path) -> None:
     console = Console(stderr=True)
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         for _ in track(
-            pool.map(lambda jar: _download(jar, draft), jars),
+            pool.map(lambda jar: download(jar, draft), jars),
             f"Downloading Apache Kafka {VERSION}",
             total=len(jars),
             console=console,
@@ -89,14 +89,19 @@ def _fill(folder: Path) -> None:
     wait=wait_exponential(),
     reraise=True,
 )
-def _download(jar: Jar, draft: Path) -> None:
-    with TemporaryDirectory(dir=draft) as repository:
+def download(jar: Jar, folder: Path) -> Path:
+    """Download one jar into a folder; it appears there when it is the one that was locked.
+
+    Raises:
+        StackFailed: it is another file.
+    """
+    with TemporaryDirectory(dir=folder) as repository:
         project = MavenContext(repo_cache=Path(repository)).project(jar.group, jar.artifact)
         path: Path = project.at_version(jar.version).artifact().resolve()
         if _sha256(path) != jar.sha256:
-            msg = f"{path.name} from Maven Central is not the file that {LOCK.name} names"
+            msg = f"{path.name} from Maven Central is not the file that was locked"
             raise StackFailed(msg)
-        path.rename(draft / path.name)
+        return path.rename(folder / path.name)
 
 
 def _sha256(path: Path) -> str:

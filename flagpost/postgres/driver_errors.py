@@ -19,7 +19,8 @@ _TRANSIENT = (
     "57",  # shutting down, starting up, statement timeout
     "58",  # input/output error of the server's system
 )
-_ACCESS = ("28", "3D000", "42501")  # no such role, password or database; not permitted
+_ACCESS = ("28", "3D000")  # no such role, password or database
+_NO_RIGHT = "42501"
 _MISSING = ("3F000", "42P01", "42703")  # no such schema, table or column
 
 # A refused connection carries no SQLSTATE, only libpq's text. In another language than English
@@ -32,6 +33,8 @@ _ACCESS_PHRASES = (
     "permission denied",
     "does not exist",
     "does not support SSL",
+    "certificate",  # missing, expired, of another authority or another host
+    "private key file",
     "invalid ",
 )
 
@@ -64,6 +67,8 @@ def _translate(error: DBAPIError) -> FlagpostError | None:
         return SchemaOutdated(
             f"the tables do not fit this program: {reason}; run: flagpost migrate"
         )
+    if state == _NO_RIGHT:
+        return _refused(f"{reason} (its rights are set by: flagpost roles)")
     if state.startswith(_ACCESS):
         return _refused(reason)
     return None

@@ -11,6 +11,7 @@ import numpy as np
 
 from flagpost.errors import Undelivered
 from flagpost.events import AS_DESIGNED
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.factory import open_publisher
 from flagpost.logs import LogBatch, read_log
 from flagpost.pace import constant_rate
@@ -51,7 +52,7 @@ def send(site: Site, part: LogBatch, rate: float) -> None:
     Raises:
         Undelivered: they did not all come.
     """
-    publisher = open_publisher(site.kafka_bootstrap, site.client)
+    publisher = open_publisher(KafkaAccess(site.kafka_bootstrap), site.client)
     pace = constant_rate(rate)
     replay = Replay(publisher, site.name, site.labels_topic, pace, AS_DESIGNED, Event())
     receipt = replay.run([part], lambda _: None).receipt

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is public
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -32,7 +32,9 @@ class Gauge:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._admin = AdminClient({"bootstrap.servers": site.kafka_bootstrap, "log_level": 0})
+        config = {"bootstrap.servers": site.kafka_bootstrap, "log_level": 0}
+        self._admin = AdminClient(config)
+        self._reader = Consumer({**config, "group.id": site.name, "enable.auto.commit": False})
 
     @patiently
     def positions(self) -> Offsets:
@@ -61,13 +63,12 @@ class Gauge:
 
     @patiently
     def committed(self) -> Offsets:
-        """Return the offsets that the group has committed to Kafka."""
-        asked = [ConsumerGroupTopicPartitions(self._site.name)]
-        [answer] = self._admin.list_consumer_group_offsets(
-            asked, request_timeout=TIMEOUT_SECONDS
-        ).values()
-        partitions = answer.result(TIMEOUT_SECONDS).topic_partitions
-        return {Partition(each.topic, each.partition): each.offset for each in partitions}
+        """Return the offsets that the group has committed to Kafka, -1 where it has none."""
+        # Not asked as an administrator: a connection that ends meanwhile would abort this process
+        # (librdkafka's issue 4605).
+        asked = [TopicPartition(*partition) for partition in self.positions()]
+        found = self._reader.committed(asked, TIMEOUT_SECONDS)
+        return {Partition(each.topic, each.partition): each.offset for each in found}
 
     def has_reached(self, target: Mapping[Partition, int]) -> bool:
         """Say whether every partition is at a target, or beyond it."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient
 from flagpost.torture.database_proxy import DatabaseProxy
@@ -50,7 +51,7 @@ class Site:
     def create_topics(self) -> None:
         """Create all three topics; blocks."""
         ensure_topics(
-            self.kafka_bootstrap,
+            KafkaAccess(self.kafka_bootstrap),
             {self.name: PARTITIONS, self.labels_topic: LABEL_PARTITIONS, self.dead_letter_topic: 1},
         )
 

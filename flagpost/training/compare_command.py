@@ -10,6 +10,7 @@ from flagpost.clock import latest_event_time_us
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
+from flagpost.model_signature import model_key
 from flagpost.progress import progress_bar
 from flagpost.settings import load_settings
 from flagpost.training.compare import Plan, Rows
@@ -47,7 +48,8 @@ def compare(
     plan = Plan(train_days, test_weeks, flags_per_thousand)
     if out and not out.is_dir():
         raise BadConfiguration(f"--out: the directory {str(out)!r} does not exist")
-    saved = {path.stem: FraudModel.load(path) for path in inputs if path.suffix == ".joblib"}
+    key = model_key(load_settings().model_key)
+    saved = {path.stem: FraudModel.load(path, key) for path in inputs if path.suffix == ".joblib"}
     files = [path for path in inputs if path.suffix != ".joblib"]
     if not files:
         raise BadConfiguration("give at least one log or file of the Handbook to compare on")

@@ -14,6 +14,8 @@ from flagpost.entry_point import entry_point
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
+from flagpost.model_manifest import read_verified, write_model
+from flagpost.model_signature import ModelKey, model_key
 from flagpost.progress import progress_bar
 from flagpost.settings import Settings, load_settings
 from flagpost.training.compare_command import compare
@@ -76,8 +78,10 @@ def train(
         fit_to=_parse_day("--to", fit_to),
     )
     budget = Budget(flags_per_thousand, alerts_per_day, review_cost)
-    model = train_model(_decode(log, load_settings()), plan, budget, log.name)
-    model.save(out)
+    settings = load_settings()
+    key = model_key(settings.model_key)
+    model = train_model(_decode(log, settings), plan, budget, log.name)
+    model.save(out, key)
     console.print(
         numbers_table(f"model {model.version}", {"threshold": model.threshold, **model.metrics})
     )
@@ -107,7 +111,7 @@ def evaluate(
     if out:
         check_out(out, ".parquet")
     settings = load_settings()
-    model = FraudModel.load(model_path or settings.model)
+    model = FraudModel.load(model_path or settings.model, model_key(settings.model_key))
     decoded = _decode(log, settings)
     started = time.perf_counter()
     rows = observe_log(decoded, model.population_mean_cents)
@@ -149,7 +153,7 @@ def features(
     """
     check_out(out, ".parquet")
     settings = load_settings()
-    model = FraudModel.load(model_path or settings.model)
+    model = FraudModel.load(model_path or settings.model, model_key(settings.model_key))
     rows = observe_log(_decode(log, settings), model.population_mean_cents)
     rows.frame().to_parquet(out, index=False)
 
@@ -166,12 +170,29 @@ def explain_one(
     Example: python fraud_model.py explain TX0002426
     """
     settings = load_settings()
-    model = FraudModel.load(model_path or settings.model)
+    model = FraudModel.load(model_path or settings.model, model_key(settings.model_key))
     rows = observe_log(_decode(log, settings), model.population_mean_cents)
     if transaction_id not in rows.transaction_id:
         raise BadConfiguration(f"{log} holds no transaction {transaction_id!r}")
     row = rows.transaction_id.index(transaction_id)
     console.print(terms_table(model, f"{transaction_id} in {log.name}", rows.matrix[[row]]))
+
+
+@app.command()
+@entry_point
+def sign(
+    model_path: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that you trust.")],
+) -> None:
+    """Sign a model with FLAGPOST_MODEL_KEY, so that workers with this key take it.
+
+    Where that key is set, `train` signs by itself, and no other model is loaded.
+
+    Example: python fraud_model.py sign models/pretrained.joblib
+    """
+    key = ModelKey(load_settings().model_key)
+    manifest, content = read_verified(model_path)
+    write_model(model_path, content, key.sign(manifest))
+    console.print(f"signed model {manifest.version}")
 
 
 def _decode(log: Path, settings: Settings) -> DecodedLog:

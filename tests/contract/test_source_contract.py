@@ -13,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic as TopicToCreate
 
 from flagpost.errors import OffsetLost
 from flagpost.events import Partition
+from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Poll, Record, Source
 from flagpost.kafka.topics import ensure_topics
@@ -93,7 +94,7 @@ class KafkaTopic:
         admin.delete_topics([self._name])[self._name].result(PATIENCE_SECONDS)
         same = TopicToCreate(self._name, len(self.partitions), 1)
         admin.create_topics([same])[self._name].result(PATIENCE_SECONDS)
-        ensure_topics(self._settings.kafka_bootstrap, {self._name: len(self.partitions)})
+        ensure_topics(kafka_access(self._settings), {self._name: len(self.partitions)})
 
     def open(self) -> Source:
         return open_source(self._settings, [self._name])

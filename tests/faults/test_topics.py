@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from flagpost.core.effects import Counts
 from flagpost.errors import FlagpostError, OffsetLost, TopicMissing
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from tests.end_to_end.new_pipelines import NewPipeline
 from tests.end_to_end.pipeline import LOG, Pipeline, Script, beginning_of
@@ -142,7 +143,7 @@ def make_again(pipeline: Pipeline) -> None:
     delete(pipeline, "topic")
     admin = admin_of(pipeline)
     admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(ANSWER_SECONDS)
-    ensure_topics(str(pipeline.settings["kafka_bootstrap"]), {topic: 4})
+    ensure_topics(KafkaAccess(str(pipeline.settings["kafka_bootstrap"])), {topic: 4})
 
 
 def delete(pipeline: Pipeline, setting: str) -> None:

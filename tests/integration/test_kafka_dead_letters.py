@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from flagpost.errors import TopicMissing, Unavailable
 from flagpost.events import BadMessage, Partition, Reason
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from tests.contract.memory_source import MemoryChunk
@@ -26,7 +27,7 @@ def topic(fresh_topic: NewFreshTopic) -> str:
 
 @pytest.fixture
 def letters(kafka_bootstrap: str, topic: str) -> Iterator[DeadLetters]:
-    with closing(DeadLetters(kafka_bootstrap, topic, "scorers")) as letters:
+    with closing(DeadLetters(KafkaAccess(kafka_bootstrap), topic, "scorers")) as letters:
         yield letters
 
 
@@ -124,12 +125,14 @@ def test_many_arrive_once_each(letters: DeadLetters, kafka_bootstrap: str, topic
 
 
 def test_a_flush_of_nothing_asks_no_broker() -> None:
-    with closing(DeadLetters("127.0.0.1:1", "dead", "scorers")) as letters:
+    with closing(DeadLetters(KafkaAccess("127.0.0.1:1"), "dead", "scorers")) as letters:
         letters.flush()
 
 
 def test_a_missing_topic_is_named(kafka_bootstrap: str) -> None:
-    with closing(DeadLetters(kafka_bootstrap, "no-such-dead-letters", "scorers")) as letters:
+    with closing(
+        DeadLetters(KafkaAccess(kafka_bootstrap), "no-such-dead-letters", "scorers")
+    ) as letters:
         letters.send(chunk_of(Record(None, b"x", [], None)), 0, BAD)
 
         with pytest.raises(TopicMissing, match="no-such-dead-letters"):
@@ -138,7 +141,7 @@ def test_a_missing_topic_is_named(kafka_bootstrap: str) -> None:
 
 def test_without_a_broker_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagpost.kafka.dead_letters.DELIVERY_SECONDS", 1)
-    with closing(DeadLetters("127.0.0.1:1", "dead", "scorers")) as letters:
+    with closing(DeadLetters(KafkaAccess("127.0.0.1:1"), "dead", "scorers")) as letters:
         letters.send(chunk_of(Record(None, b"x", [], None)), 0, BAD)
 
         with pytest.raises(Unavailable):

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from flagpost.errors import BadConfiguration, Unavailable
+from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.factory import open_publisher
 from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient
@@ -35,7 +36,7 @@ def test_messages_of_a_key_arrive_in_order_and_are_counted(
     topic, labels = fresh_topic(3), fresh_topic(1)
     keys = [b"user%d" % (n % 50) for n in range(5_000)]
     values = [b"%d" % n for n in range(5_000)]
-    publisher = open_publisher(kafka_bootstrap, client)
+    publisher = open_publisher(KafkaAccess(kafka_bootstrap), client)
 
     publisher.publish(topic, keys[:3_000], values[:3_000])
     publisher.publish(labels, [None], [b"label"])
@@ -59,7 +60,7 @@ def test_both_clients_put_a_key_into_the_same_partition(
     placed = []
     for client in CLIENTS:
         topic = fresh_topic(7)
-        publisher = open_publisher(kafka_bootstrap, client)
+        publisher = open_publisher(KafkaAccess(kafka_bootstrap), client)
         publisher.publish(topic, keys, [b"x"] * len(keys))
         assert publisher.finish().failed == 0
         placed.append([sorted(read(kafka_bootstrap, topic, number)) for number in range(7)])
@@ -76,7 +77,7 @@ def test_a_message_that_is_too_large_is_counted_as_failed_alone(
     incompressible = b"".join(
         hash((n, "x")).to_bytes(8, "big", signed=True) for n in range(150_000)
     )
-    publisher = open_publisher(kafka_bootstrap, client)
+    publisher = open_publisher(KafkaAccess(kafka_bootstrap), client)
 
     publisher.publish(topic, [None], [b"before"])
     publisher.publish(topic, [None], [incompressible])
@@ -93,26 +94,27 @@ def test_topics_are_created_once_and_then_left_alone(
 ) -> None:
     first, second = f"made-{uuid4().hex}", f"made-{uuid4().hex}"
 
-    ensure_topics(kafka_bootstrap, {first: 3})
-    ensure_topics(kafka_bootstrap, {first: 5, second: 1})
+    ensure_topics(KafkaAccess(kafka_bootstrap), {first: 3})
+    ensure_topics(KafkaAccess(kafka_bootstrap), {first: 5, second: 1})
 
     topics = kafka_admin.list_topics(timeout=10).topics
     assert (len(topics[first].partitions), len(topics[second].partitions)) == (3, 1)
 
 
 def test_two_may_create_the_same_topics_at_once(kafka_bootstrap: str) -> None:
+    access = KafkaAccess(kafka_bootstrap)
     wanted = {f"made-{uuid4().hex}": 2 for _ in range(3)}
 
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(ensure_topics, kafka_bootstrap, wanted) for _ in range(4)]:
+        for done in [pool.submit(ensure_topics, access, wanted) for _ in range(4)]:
             done.result()
 
 
 def test_a_topic_name_that_kafka_refuses_is_bad_configuration(kafka_bootstrap: str) -> None:
     with pytest.raises(BadConfiguration):
-        ensure_topics(kafka_bootstrap, {"no spaces allowed": 1})
+        ensure_topics(KafkaAccess(kafka_bootstrap), {"no spaces allowed": 1})
 
 
 def test_topics_cannot_be_created_without_a_broker() -> None:
     with pytest.raises(Unavailable, match="FLAGPOST_KAFKA_BOOTSTRAP"):
-        ensure_topics("127.0.0.1:1", {"any": 1})
+        ensure_topics(KafkaAccess("127.0.0.1:1"), {"any": 1})

@@ -17,7 +17,7 @@ from flagpost.postgres import migrations
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
 from flagpost.postgres.tables import Base
 
-OURS = {"stream", "scores", "label", "feature"}
+OURS = {"stream", "scores", "label", "feature", "analyst"}
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:
         """
         SELECT table_schema, table_name, column_name
         FROM information_schema.columns
-        WHERE table_schema IN ('stream', 'scores', 'label', 'feature')
+        WHERE table_schema IN ('stream', 'scores', 'label', 'feature', 'analyst')
           AND table_name <> 'schema_version'
           AND (col_description(format('%I.%I', table_schema, table_name)::regclass,
                                ordinal_position) IS NULL

@@ -19,7 +19,7 @@ VERSION_TABLE: Final[dict[str, Any]] = {
     "version_table_schema": "stream",
 }
 
-_LOCK_KEY = 0x464C4147  # any number that every version of this program agrees on
+LOCK_KEY: Final = 0x464C4147  # any number that every version of this program agrees on
 
 
 def upgrade(database_url: str) -> None:
@@ -61,7 +61,7 @@ def _upgrade(connection: Connection) -> None:
     # A migration may take long, and so may the other process that holds the lock.
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+    connection.execute(select(func.pg_advisory_xact_lock(LOCK_KEY)))
     _refuse_newer(_installed(connection))
     connection.execute(CreateSchema(VERSION_TABLE["version_table_schema"], if_not_exists=True))
     config = _config()

@@ -1,5 +1,6 @@
 """What is stored, as SQLAlchemy models by schema; psql shows the comments with the tables."""
 
+from flagpost.postgres.tables.analyst import MaskingKey
 from flagpost.postgres.tables.base import Base
 from flagpost.postgres.tables.feature import HourlySpread, TrainingSpread
 from flagpost.postgres.tables.label import FraudLabel
@@ -13,6 +14,7 @@ __all__ = [
     "FraudTransaction",
     "HourlySpread",
     "JournalSegment",
+    "MaskingKey",
     "StreamPosition",
     "TrainingSpread",
 ]
