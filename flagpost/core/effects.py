@@ -109,6 +109,8 @@ class KeptScore:
     is_flagged: bool
     features: dict[str, float]
     model_version: str
+    partition: Partition
+    offset: int
 
 
 LabelIdentity: TypeAlias = tuple[str, int, bool]
@@ -154,7 +156,10 @@ class SpreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """All effects of one micro-batch; they become visible together or not at all."""
+    """All effects of one micro-batch; they become visible together or not at all.
+
+    Of the partitions in `checkpoints`, the position before the batch is kept to rewind to.
+    """
 
     advances: list[Advance]
     segments: list[Segment] = field(default_factory=list)
@@ -162,6 +167,7 @@ class Effects:
     labels: list[Label] = field(default_factory=list)
     kept: list[KeptScore] = field(default_factory=list)
     spread: list[SpreadCounts] = field(default_factory=list)
+    checkpoints: list[Partition] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

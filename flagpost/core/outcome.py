@@ -20,7 +20,7 @@ from flagpost.core.piece import M, Piece
 from flagpost.core.pipeline import Run, ScoringRules
 from flagpost.core.rows import flagged_transactions, label_row
 from flagpost.core.segment import Entries, LabelEntries, pack
-from flagpost.core.spread import each_day
+from flagpost.core.spread import each_day, opens_hour
 from flagpost.events import Partition
 from flagpost.label_events import Labels
 
@@ -46,6 +46,11 @@ def effects_of(
     for piece in pieces:
         if isinstance(piece.rows, Labels):
             _add_labels(effects, piece, piece.rows, positions[piece.partition], seen)
+    effects.checkpoints.extend(
+        piece.partition
+        for piece in pieces
+        if opens_hour(piece.stream_time_us, positions[piece.partition].event_time_us)
+    )
     return effects
 
 

@@ -3,11 +3,14 @@
 from flagpost.postgres.tables.base import Base
 from flagpost.postgres.tables.feature import HourlySpread, TrainingSpread
 from flagpost.postgres.tables.label import FraudLabel
+from flagpost.postgres.tables.replays import DeadLetterReplay
 from flagpost.postgres.tables.scores import FraudScore, FraudTransaction
-from flagpost.postgres.tables.stream import JournalSegment, StreamPosition
+from flagpost.postgres.tables.stream import Checkpoint, JournalSegment, StreamPosition
 
 __all__ = [
     "Base",
+    "Checkpoint",
+    "DeadLetterReplay",
     "FraudLabel",
     "FraudScore",
     "FraudTransaction",
