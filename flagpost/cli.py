@@ -5,8 +5,10 @@ import typer
 from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
-from flagpost.local.commands import down, status
+from flagpost.local.commands import down
 from flagpost.postgres.commands import migrate
+from flagpost.rewind_command import rewind
+from flagpost.status_command import status
 from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
 from flagpost.up import up
@@ -17,5 +19,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, demo, drift, simulate, handbook):
+for verb in (up, down, status, migrate, rewind, demo, drift, simulate, handbook):
     app.command()(entry_point(verb))
