@@ -107,9 +107,9 @@ def plan_to_offset(histories: Histories, partition: Partition, offset: int) -> l
         Refused: there is no such partition or checkpoint, or it has not come so far.
     """
     if partition not in histories:
-        raise Refused(
-            f"{_name(partition)} was never read by this group; choose another --partition"
-        )
+        raise Refused(f"{_name(partition)} was never read; choose another --partition")
+    if offset >= histories[partition].now.next_offset:
+        raise Refused(f"{_name(partition)} has not come to offset {offset} yet")
     marks = [mark for mark in histories[partition].marks if mark.next_offset <= offset]
     if not marks:
         earliest = histories[partition].marks[0].next_offset
