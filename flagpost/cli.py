@@ -2,6 +2,7 @@
 
 import typer
 
+from flagpost.dead_letters.commands import dead_letters
 from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
@@ -21,3 +22,4 @@ app = typer.Typer(
 )
 for verb in (up, down, status, migrate, rewind, demo, drift, simulate, handbook):
     app.command()(entry_point(verb))
+app.add_typer(dead_letters, name="dead-letters")

@@ -11,7 +11,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec  # what is public lacks types
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from flagpost.events import Partition
 from flagpost.kafka import group

@@ -163,7 +163,9 @@ def test_what_comes_after_is_scored_by_another_model(
     model.threshold /= 2
     model.save(tmp_path / "other.joblib")
     assert rewind("--to", MIDDLE.isoformat(), "--yes").exit_code == 0
-    reached = dict(query(pipeline, "SELECT topic || partition, next_offset FROM stream.positions"))
+    reached: dict[str, int] = dict(
+        query(pipeline, "SELECT topic || partition, next_offset FROM stream.positions")
+    )
 
     pipeline.score_all(model=tmp_path / "other.joblib")
 
