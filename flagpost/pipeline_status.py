@@ -92,23 +92,29 @@ class PipelineStatus:
 
     def problems(self, stalled_after_seconds: float) -> list[str]:
         """Say what an operator has to look at, a sentence each; nothing if all is well."""
-        return [
-            *self.unreachable,
-            *chain(*(self._of(p, stalled_after_seconds) for p in self.partitions)),
-        ]
+        found = (self._of(each, stalled_after_seconds) for each in self.partitions)
+        return [*self.unreachable, *self._of_group(), *chain.from_iterable(found)]
+
+    def _of_group(self) -> Iterator[str]:
+        n_waiting = sum(each.lag or 0 for each in self.partitions if not each.is_outside)
+        if self.standings is not None and n_waiting and not self._has_members:
+            yield f"{n_waiting:,} messages wait and group {self.group} has no member"
 
     def _of(self, status: PartitionStatus, stalled_after_seconds: float) -> Iterator[str]:
         name = f"{status.partition.topic}[{status.partition.number}]"
         standing = status.standing
-        if standing and standing.present_error:
+        if standing is None:
+            return
+        if standing.present_error:
             yield f"{name}: {standing.present_error}"
         if status.is_outside:
             yield f"{name}: the topic does not hold the next message"
-        elif self.kafka and self.standings is not None and status.lag:
-            if not self.kafka.members:
-                yield f"{name}: {status.lag} messages wait and group {self.group} has no member"
-            elif standing and self._is_stalled(standing, stalled_after_seconds):
-                yield f"{name}: {status.lag} messages wait and nothing moves"
+        elif self._has_members and status.lag and self._is_stalled(standing, stalled_after_seconds):
+            yield f"{name}: {status.lag:,} messages wait and nothing moves"
+
+    @property
+    def _has_members(self) -> bool:
+        return self.kafka is not None and bool(self.kafka.members)
 
     def _is_stalled(self, standing: Standing, after_seconds: float) -> bool:
         since = max(standing.moved_at, standing.owned_since or standing.moved_at)

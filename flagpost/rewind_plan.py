@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from flagpost.core.alignment import ALIGNED_WITHIN_US
 from flagpost.core.calendar import EPOCH
 from flagpost.core.effects import Counts
 from flagpost.errors import BadConfiguration, Refused
@@ -20,12 +21,14 @@ from flagpost.plain_times import UNREADABLE_TIME
 class Mark(NamedTuple):
     """Where a partition stood, and what had become of its messages until then.
 
-    `event_time` is the latest seen; None before the first transaction.
+    `event_time` is the latest seen; None before the first transaction. `next_event_time` is what
+    came next; None if nothing has yet.
     """
 
     next_offset: int
     event_time: datetime | None
     counts: Counts
+    next_event_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,19 @@ def parse_target(text: str) -> int | datetime:
 def plan_to_time(histories: Histories, time: datetime) -> list[Step]:
     """Take each partition back to before the first batch that reached an event time.
 
+    In a replay a batch may hold weeks. All partitions go back with the one that has to go furthest,
+    so that they go on as near to each other in event time as members always are.
+
     Raises:
         Refused: the earliest checkpoint of a partition is later than that.
     """
-    return [
+    steps = [
         Step(partition, history.epoch, history.now, _last_before(partition, history, time))
         for partition, history in sorted(histories.items())
     ]
+    nearby = min((s.then.next_event_time for s in steps if s.then.next_event_time), default=time)
+    nearby += timedelta(microseconds=ALIGNED_WITHIN_US)
+    return steps if time <= nearby else plan_to_time(histories, nearby)
 
 
 def plan_to_beginning(histories: Histories) -> list[Step]:

@@ -155,11 +155,20 @@ class SpreadCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
-    """All effects of one micro-batch; they become visible together or not at all.
+class Checkpoint:
+    """That the position of a partition before this batch is worth keeping: to rewind to it.
 
-    Of the partitions in `checkpoints`, the position before the batch is kept to rewind to.
+    `next_event_time_us` is the stream time of the next row, in microseconds since 1970; None if the
+    batch has only bad messages of this partition.
     """
+
+    partition: Partition
+    next_event_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All effects of one micro-batch; they become visible together or not at all."""
 
     advances: list[Advance]
     segments: list[Segment] = field(default_factory=list)
@@ -167,7 +176,7 @@ class Effects:
     labels: list[Label] = field(default_factory=list)
     kept: list[KeptScore] = field(default_factory=list)
     spread: list[SpreadCounts] = field(default_factory=list)
-    checkpoints: list[Partition] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

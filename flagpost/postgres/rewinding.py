@@ -12,6 +12,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    null,
     or_,
     select,
     text,
@@ -26,12 +27,12 @@ from flagpost.postgres.driver_errors import translated
 from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import (
     Base,
-    Checkpoint,
     FraudLabel,
     FraudScore,
     FraudTransaction,
     HourlySpread,
     JournalSegment,
+    StreamCheckpoint,
     StreamPosition,
 )
 from flagpost.rewind_plan import History, Mark, Step
@@ -74,8 +75,8 @@ _REMOVE = {
     "journal segments": delete(JournalSegment).where(
         _undone(JournalSegment, JournalSegment.start_offset), JournalSegment.group == _GROUP
     ),
-    "checkpoints": delete(Checkpoint).where(
-        _undone(Checkpoint, Checkpoint.next_offset), Checkpoint.group == _GROUP
+    "checkpoints": delete(StreamCheckpoint).where(
+        _undone(StreamCheckpoint, StreamCheckpoint.next_offset), StreamCheckpoint.group == _GROUP
     ),
     "flagged transactions": delete(FraudTransaction).where(
         _undone(FraudTransaction, FraudTransaction.kafka_offset)
@@ -104,6 +105,7 @@ _MOVE_BACK = (
         }
     )
 )
+_UNKNOWN = null()
 _NO_LIMIT = text("SET LOCAL statement_timeout = 0")
 
 
@@ -130,7 +132,9 @@ def read_rewindable(engine: Engine, group: str, topics: Collection[str]) -> Rewi
     )
     with translated(), engine.connect() as connection:
         standing = _read_marks(connection, StreamPosition, group, topics)
-        checkpoints = _read_marks(connection, Checkpoint, group, topics)
+        checkpoints = _read_marks(
+            connection, StreamCheckpoint, group, topics, StreamCheckpoint.next_event_time
+        )
         epochs = _read_epochs(connection, group, topics)
         histories = {
             partition: History(epochs[partition], now, checkpoints.get(partition, []))
@@ -167,19 +171,20 @@ def rewind(engine: Engine, group: str, steps: Sequence[Step]) -> dict[str, int]:
 
 def _read_marks(
     connection: Connection,
-    table: type[StreamPosition | Checkpoint],
+    table: type[StreamPosition | StreamCheckpoint],
     group: str,
     topics: Collection[str],
+    next_event_time: ColumnElement[Any] | InstrumentedAttribute[Any] = _UNKNOWN,
 ) -> dict[Partition, list[Mark]]:
     columns = table.__table__.c
     query = (
-        select(columns.topic, columns.partition, *(columns[name] for name in _MARK))
+        select(*(columns[name] for name in ("topic", "partition", *_MARK)), next_event_time)
         .where(columns.group == group, columns.topic.in_(topics))
         .order_by(columns.topic, columns.partition, columns.next_offset)
     )
     marks: dict[Partition, list[Mark]] = {}
-    for topic, number, next_offset, event_time, *counts in connection.execute(query):
-        mark = Mark(next_offset, event_time, Counts(*counts))
+    for topic, number, next_offset, event_time, *counts, came_next in connection.execute(query):
+        mark = Mark(next_offset, event_time, Counts(*counts), came_next)
         marks.setdefault(Partition(topic, number), []).append(mark)
     return marks
 

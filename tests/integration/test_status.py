@@ -88,9 +88,7 @@ def test_it_fails_when_messages_wait_and_nobody_is_in_the_group(
     result = world.status()
 
     assert result.exit_code == 1
-    assert f"wrong: {world.topic}[0]: 40 messages wait and group {world.topic} has no member" in (
-        result.stderr
-    )
+    assert f"wrong: 40 messages wait and group {world.topic} has no member" in result.stderr
 
 
 def test_it_succeeds_when_all_is_read(world: World, store: PostgresStore) -> None:

@@ -42,6 +42,24 @@ def test_each_partition_goes_to_the_last_checkpoint_before_the_time() -> None:
     assert [step.undone.n_in for step in steps if step.partition == A] == [30]
 
 
+def test_all_go_back_with_a_partition_whose_batch_held_weeks() -> None:
+    days = [datetime(2026, 3, day, tzinfo=UTC) for day in range(1, 31)]
+    dense = [Mark(n, days[n - 1], Counts(), days[n]) for n in range(1, 29)]
+    sparse = [Mark(1, days[0], Counts(), days[27]), Mark(2, days[27], Counts(), days[28])]
+    long = [Mark(0, None, Counts(), days[0]), Mark(5, days[9], Counts(), days[9])]
+    end = Mark(99, days[29], Counts())
+    histories = {
+        A: History(1, end, dense),
+        B: History(1, end, sparse),
+        LABELS: History(1, end, long),
+    }
+
+    steps = plan_to_time(histories, days[25])
+
+    went = {step.partition: step.then.event_time for step in steps}
+    assert went == {A: days[9], B: days[0], LABELS: days[9]}
+
+
 def test_an_offset_names_the_time_that_its_partition_had_come_to() -> None:
     steps = plan_to_offset(HISTORIES, A, 15)
 

@@ -5,17 +5,17 @@ from flagpost.postgres.tables.feature import HourlySpread, TrainingSpread
 from flagpost.postgres.tables.label import FraudLabel
 from flagpost.postgres.tables.replays import DeadLetterReplay
 from flagpost.postgres.tables.scores import FraudScore, FraudTransaction
-from flagpost.postgres.tables.stream import Checkpoint, JournalSegment, StreamPosition
+from flagpost.postgres.tables.stream import JournalSegment, StreamCheckpoint, StreamPosition
 
 __all__ = [
     "Base",
-    "Checkpoint",
     "DeadLetterReplay",
     "FraudLabel",
     "FraudScore",
     "FraudTransaction",
     "HourlySpread",
     "JournalSegment",
+    "StreamCheckpoint",
     "StreamPosition",
     "TrainingSpread",
 ]

@@ -66,7 +66,7 @@ class StreamPosition(Base):
     last_error_at: Mapped[datetime | None] = mapped_column(comment="When that was noted")
 
 
-class Checkpoint(Base):
+class StreamCheckpoint(Base):
     """A position as it was before an hour of event time began."""
 
     __tablename__ = "checkpoints"
@@ -90,6 +90,9 @@ class Checkpoint(Base):
     )
     event_time: Mapped[datetime | None] = mapped_column(
         comment="Latest event time seen then. Null before the first transaction"
+    )
+    next_event_time: Mapped[datetime | None] = mapped_column(
+        comment="Event time that the stream came to next; null if only bad messages came"
     )
     n_in: Mapped[int] = mapped_column(comment="n_in of the position then")
     n_clean: Mapped[int] = mapped_column(comment="n_clean of the position then")

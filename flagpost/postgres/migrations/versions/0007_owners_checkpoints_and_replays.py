@@ -48,6 +48,11 @@ def create_checkpoints() -> None:
             TIME,
             comment="Latest event time seen then. Null before the first transaction",
         ),
+        sa.Column(
+            "next_event_time",
+            TIME,
+            comment="Event time that the stream came to next; null if only bad messages came",
+        ),
         *(
             sa.Column(name, sa.BigInteger, nullable=False, comment=f"{name} of the position then")
             for name in COUNTS
