@@ -142,6 +142,6 @@ def plan_table(steps: Sequence[Step]) -> Table:
 def _refuse_members(administration: Administration, group: str) -> None:
     if members := administration.members(group):
         raise Refused(
-            f"group {group} has {len(members)} members: stop them first. One that was killed "
-            f"counts until its session ends. They are: {', '.join(members)}"
+            f"group {group} has members: stop them first. One that was killed counts until its "
+            f"session ends. They are: {', '.join(members)}"
         )

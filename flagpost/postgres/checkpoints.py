@@ -18,7 +18,7 @@ _left = recordset(
     "left", StreamCheckpoint.topic, StreamCheckpoint.partition, StreamCheckpoint.next_event_time
 )
 _NEXT = StreamCheckpoint.next_event_time.key
-_COPIED = tuple(name for name in StreamCheckpoint.__table__.columns.keys() if name != _NEXT)
+_COPIED = tuple(c.key for c in StreamCheckpoint.__table__.columns if c.key != _NEXT)
 _KEEP = (
     insert(StreamCheckpoint)
     .from_select(
