@@ -2,11 +2,14 @@
 
 import typer
 
+from flagpost.dead_letters.commands import dead_letters
 from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
-from flagpost.local.commands import down, status
+from flagpost.local.commands import down
 from flagpost.postgres.commands import migrate, roles
+from flagpost.rewind_command import rewind
+from flagpost.status_command import status
 from flagpost.torture.command import torture
 from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
@@ -18,5 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (up, down, status, migrate, roles, demo, drift, simulate, handbook, torture):
+for verb in (
+    up, down, status, migrate, roles, rewind, demo, drift, simulate, handbook, torture,
+):  # fmt: skip
     app.command()(entry_point(verb))
+app.add_typer(dead_letters, name="dead-letters")

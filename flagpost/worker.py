@@ -20,9 +20,11 @@ and the partition is taken over again: a new epoch, its position, its journal, a
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from threading import Event
+from typing import NamedTuple, Self
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
@@ -35,7 +37,7 @@ from flagpost.core.pipeline import ScoringRules
 from flagpost.core.state import State
 from flagpost.core.store import Store
 from flagpost.dead_share import DeadShare
-from flagpost.errors import Fenced, Unavailable
+from flagpost.errors import Fenced, FlagpostError, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
@@ -55,6 +57,18 @@ SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
 
 log = structlog.get_logger()
+
+
+class Trouble(NamedTuple):
+    """What a member waits for or ends by, and since when."""
+
+    reason: str
+    began_at: datetime
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> Self:
+        """Take an error that has just come up."""
+        return cls(str(error), datetime.now(UTC))
 
 
 class Worker:
@@ -89,7 +103,7 @@ class Worker:
         self._order = EventOrder(source, peers)
         self._held = Ownership(source, store, state, self._order, peers)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
-        self._away = False
+        self._away: Trouble | None = None
         self._stop = stop
         self._idle = False
         self.tally = Tally()
@@ -117,8 +131,9 @@ class Worker:
                     return
             with self._heeding_fences():
                 self._finish()
-        except Unavailable:
-            if not self._stop.is_set():
+        except FlagpostError as error:
+            if not (isinstance(error, Unavailable) and self._stop.is_set()):
+                self._note_trouble(Trouble.of(error))
                 raise
         finally:
             self._give_up()
@@ -259,11 +274,18 @@ class Worker:
         self._source.resume(paused)
 
     def _say_away(self, attempt: RetryCallState) -> None:
-        if not self._away and attempt.outcome is not None:
-            self._away = True
-            log.warning("waiting for a server", reason=str(attempt.outcome.exception()))
+        if self._away is None and attempt.outcome is not None:
+            self._away = Trouble.of(attempt.outcome.exception())
+            log.warning("waiting for a server", reason=self._away.reason)
+            self._note_trouble(self._away)
 
     def _say_back(self) -> None:
-        if self._away:
-            self._away = False
+        if self._away is not None:
+            self._note_trouble(self._away)  # for it may have been the database
+            self._away = None
             log.info("going on")
+
+    def _note_trouble(self, trouble: Trouble) -> None:
+        """Tell operators as far as that is possible now; nothing depends on it."""
+        with suppress(FlagpostError):
+            self._store.note_error(trouble.reason, trouble.began_at)

@@ -109,6 +109,8 @@ class KeptScore:
     is_flagged: bool
     features: dict[str, float]
     model_version: str
+    partition: Partition
+    offset: int
 
 
 LabelIdentity: TypeAlias = tuple[str, int, bool]
@@ -153,6 +155,18 @@ class SpreadCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """That the position of a partition before this batch is worth keeping: to rewind to it.
+
+    `next_event_time_us` is the stream time of the next row, in microseconds since 1970; None if the
+    batch has only bad messages of this partition.
+    """
+
+    partition: Partition
+    next_event_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """All effects of one micro-batch; they become visible together or not at all."""
 
@@ -162,6 +176,7 @@ class Effects:
     labels: list[Label] = field(default_factory=list)
     kept: list[KeptScore] = field(default_factory=list)
     spread: list[SpreadCounts] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

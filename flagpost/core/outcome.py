@@ -7,6 +7,7 @@ import numpy as np
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import (
     Advance,
+    Checkpoint,
     Counts,
     Effects,
     LabelIdentity,
@@ -20,7 +21,7 @@ from flagpost.core.piece import M, Piece
 from flagpost.core.pipeline import Run, ScoringRules
 from flagpost.core.rows import flagged_transactions, label_row
 from flagpost.core.segment import Entries, LabelEntries, pack
-from flagpost.core.spread import each_day
+from flagpost.core.spread import each_day, opens_hour
 from flagpost.events import Partition
 from flagpost.label_events import Labels
 
@@ -46,6 +47,11 @@ def effects_of(
     for piece in pieces:
         if isinstance(piece.rows, Labels):
             _add_labels(effects, piece, piece.rows, positions[piece.partition], seen)
+    effects.checkpoints.extend(
+        Checkpoint(piece.partition, _first_us(piece))
+        for piece in pieces
+        if opens_hour(piece.stream_time_us, positions[piece.partition].event_time_us)
+    )
     return effects
 
 
@@ -135,6 +141,10 @@ def _segment(
         max_event_time_us=int(max_us),
         columns=pack(entries),
     )
+
+
+def _first_us(piece: Piece[M]) -> int | None:
+    return int(piece.stream_time_us[0]) if piece.stream_time_us.size else None
 
 
 def _advance(piece: Piece[M], position: Position, counts: Counts) -> Advance:

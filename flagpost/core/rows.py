@@ -8,6 +8,7 @@ from flagpost.core.calendar import EPOCH
 from flagpost.core.decision import Reason, explain, risk_level
 from flagpost.core.effects import FlaggedTransaction, KeptScore, Label
 from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.history import Int64s
 from flagpost.core.micro_batch import ScoredBatch
 from flagpost.core.piece import M, Piece
 from flagpost.core.pipeline import ScoringRules
@@ -24,11 +25,16 @@ def flagged_transactions(batch: ScoredBatch[M], rules: ScoringRules) -> list[Fla
         batch.decisions.breaks_balance_rule[rows],
         batch.transactions.event_time_us[rows],
     )
-    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right")
     return [
-        _flagged_row(batch, rules, batch.scored[owner], row, why)
-        for row, owner, why in zip(rows.tolist(), owners.tolist(), reasons, strict=True)
+        _flagged_row(batch, rules, piece, row, why)
+        for row, piece, why in zip(rows.tolist(), _pieces_of(batch, rows), reasons, strict=True)
     ]
+
+
+def _pieces_of(batch: ScoredBatch[M], rows: Int64s) -> list[Piece[M]]:
+    """Return the piece that each row came in."""
+    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right")
+    return [batch.scored[owner] for owner in owners.tolist()]
 
 
 def _flagged_row(
@@ -54,6 +60,7 @@ def _flagged_row(
 
 def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore]:
     """Return what the model saw of every transaction that was scored; duplicates were not."""
+    rows = np.flatnonzero(~batch.observed.is_duplicate)
     return [
         KeptScore(
             transaction_id=batch.transactions.transaction_id[row],
@@ -62,8 +69,10 @@ def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore
             is_flagged=bool(batch.decisions.is_flagged[row]),
             features=_features_by_name(batch, row),
             model_version=rules.model_version,
+            partition=piece.partition,
+            offset=piece.chunk.offset(int(batch.transactions.message_index[row])),
         )
-        for row in np.flatnonzero(~batch.observed.is_duplicate).tolist()
+        for row, piece in zip(rows.tolist(), _pieces_of(batch, rows), strict=True)
     ]
 
 

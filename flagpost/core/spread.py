@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagpost.compiled import compiled
-from flagpost.core.calendar import DAY_US
+from flagpost.core.calendar import DAY_US, HOUR_US
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats
@@ -145,6 +145,18 @@ def each_day(stream_time_us: Int64s) -> list[slice]:
     midnights = np.arange(first, last + 2) * DAY_US
     places = np.unique(np.searchsorted(stream_time_us, midnights)).tolist()
     return [slice(start, end) for start, end in pairwise(places)]
+
+
+def opens_hour(stream_time_us: Int64s, reached_us: int | None) -> bool:
+    """Say whether n rows are all counted in later hours than anything before them.
+
+    Only there what was counted can be parted into before and after. `reached_us` is the stream time
+    before the rows; None when there was none.
+    """
+    if reached_us is None:
+        return True
+    days = each_day(stream_time_us)
+    return bool(days) and int(stream_time_us[days[0].stop - 1]) // HOUR_US > reached_us // HOUR_US
 
 
 @compiled

@@ -1,6 +1,7 @@
 """Where the effects of a batch are kept: what the worker asks of it, whatever is behind."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
@@ -99,4 +100,11 @@ class Store(Protocol):
 
     def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
         """Delete the segments before the first one that reaches that time; return how many."""
+        ...
+
+    def note_error(self, error: str, at: datetime) -> None:
+        """Note, for operators, what this member waits for or ends by, and since when.
+
+        It stands with the partitions that nobody else has taken over since.
+        """
         ...

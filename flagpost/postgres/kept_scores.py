@@ -16,6 +16,9 @@ _COLUMNS = (
     FraudScore.is_flagged,
     FraudScore.features,
     FraudScore.model_version,
+    FraudScore.topic,
+    FraudScore.partition,
+    FraudScore.kafka_offset,
 )
 _INSERT = (
     insert(FraudScore)
@@ -38,4 +41,7 @@ def _as_row(score: KeptScore) -> dict[str, object]:
         "is_flagged": score.is_flagged,
         "features": score.features,
         "model_version": score.model_version,
+        "topic": score.partition.topic,
+        "partition": score.partition.number,
+        "kafka_offset": score.offset,
     }

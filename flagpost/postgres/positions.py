@@ -8,6 +8,7 @@ order of topic and partition: two members that meet wait for each other and do n
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
@@ -22,6 +23,7 @@ from flagpost.postgres.tables import JournalSegment, StreamPosition
 from flagpost.postgres.times import to_datetime, to_us
 
 _GROUP = bindparam("own_group", type_=StreamPosition.group.type)
+_OWNER = bindparam("own_name", type_=StreamPosition.group.type)
 _KEY = (StreamPosition.topic, StreamPosition.partition)
 _POSITION = (StreamPosition.epoch, StreamPosition.next_offset, StreamPosition.event_time)
 _COUNTS = (
@@ -36,14 +38,24 @@ _taken = recordset("taken", *_KEY, StreamPosition.next_offset)
 _ACQUIRE = (
     insert(StreamPosition)
     .from_select(
-        [*_KEY, StreamPosition.next_offset, StreamPosition.group, StreamPosition.epoch],
-        select(*_taken.c, _GROUP, 1).order_by(_taken.c.topic, _taken.c.partition),
+        [
+            *_KEY,
+            StreamPosition.next_offset,
+            StreamPosition.group,
+            StreamPosition.epoch,
+            StreamPosition.owner,
+            StreamPosition.owned_since,
+        ],
+        select(*_taken.c, _GROUP, 1, _OWNER, func.now()).order_by(
+            _taken.c.topic, _taken.c.partition
+        ),
     )
     .on_conflict_do_update(
         index_elements=[StreamPosition.topic, StreamPosition.partition, StreamPosition.group],
         set_={
             StreamPosition.epoch: StreamPosition.epoch + 1,
-            StreamPosition.updated_at: func.now(),
+            StreamPosition.owner: _OWNER,
+            StreamPosition.owned_since: func.now(),
         },
     )
     .returning(*_KEY, *_POSITION)
@@ -137,14 +149,14 @@ _ANNOUNCE = (
 
 
 def acquire(
-    connection: Connection, group: str, first_offsets: Mapping[Partition, int]
+    connection: Connection, group: str, owner: str, first_offsets: Mapping[Partition, int]
 ) -> dict[Partition, Position]:
     """Begin a new epoch of each partition; one that has no row yet starts at its first offset."""
     taken = [
         {"topic": topic, "partition": number, "next_offset": offset}
         for (topic, number), offset in first_offsets.items()
     ]
-    rows = connection.execute(_ACQUIRE, {"own_group": group, "taken": taken})
+    rows = connection.execute(_ACQUIRE, {"own_group": group, "own_name": owner, "taken": taken})
     return {Partition(row.topic, row.partition): _position(row) for row in rows}
 
 
@@ -171,6 +183,16 @@ def advance(connection: Connection, group: str, advances: Sequence[Advance]) -> 
     kept = {Partition(*key) for key in rows}
     if len(kept) < len(advances):
         raise Fenced({advance.partition for advance in advances} - kept)
+
+
+def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:
+    """Note what went wrong with all that this owner took over and nobody after it."""
+    noted = (
+        update(StreamPosition)
+        .where(StreamPosition.group == group, StreamPosition.owner == owner)
+        .values(last_error=error, last_error_at=at)
+    )
+    connection.execute(noted)
 
 
 def read(connection: Connection, group: str, topic: str) -> dict[Partition, Position]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection, Engine
@@ -9,8 +10,17 @@ from sqlalchemy import Connection, Engine
 from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
-from flagpost.postgres import decisions, journal, kept_scores, labels, positions, spread
+from flagpost.postgres import (
+    checkpoints,
+    decisions,
+    journal,
+    kept_scores,
+    labels,
+    positions,
+    spread,
+)
 from flagpost.postgres.driver_errors import translated
+from flagpost.process_name import process_name
 
 log = structlog.get_logger()
 
@@ -24,11 +34,12 @@ class PostgresStore:
     def __init__(self, engine: Engine, group: str) -> None:
         self._engine = engine
         self._group = group
+        self._owner = process_name()
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over, after a commit of their former owner that is under way."""
         with self._transaction() as connection:
-            return positions.acquire(connection, self._group, first_offsets)
+            return positions.acquire(connection, self._group, self._owner, first_offsets)
 
     def identify(self, topic_ids: Mapping[Partition, str]) -> dict[Partition, str]:
         """Note of which topic these positions are, where it is not known yet."""
@@ -67,8 +78,13 @@ class PostgresStore:
             positions.announce(connection, self._group, waiting_us, epochs)
 
     def commit(self, effects: Effects) -> None:
-        """Write all effects in one transaction, the fence first: a zombie does no further work."""
+        """Write all effects in one transaction.
+
+        The fence comes early: a zombie does no further work. Only a checkpoint, which copies a
+        position before it moves, comes before it, and is rolled back with the rest.
+        """
         with self._transaction() as connection:
+            checkpoints.keep(connection, self._group, effects.checkpoints)
             positions.advance(connection, self._group, effects.advances)
             journal.append(connection, self._group, effects.segments)
             n_taken = decisions.add(connection, effects.flagged)
@@ -98,7 +114,13 @@ class PostgresStore:
     def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
         """Delete segments before the first that reaches the partition's time; return how many."""
         with self._transaction() as connection:
+            checkpoints.forget(connection, self._group, before_event_time_us)
             return journal.forget(connection, self._group, before_event_time_us)
+
+    def note_error(self, error: str, at: datetime) -> None:
+        """Note it with the partitions that this process was the last to take over."""
+        with self._transaction() as connection:
+            positions.note_error(connection, self._group, self._owner, error, at)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from flagpost.events import Partition
+from flagpost.kafka.access import KafkaAccess
 from flagpost.torture.checks import Harm, Violation
 from flagpost.torture.site import Site
 
@@ -32,9 +33,9 @@ class Gauge:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        config = {"bootstrap.servers": site.kafka_bootstrap, "log_level": 0}
-        self._admin = AdminClient(config)
-        self._reader = Consumer({**config, "group.id": site.name, "enable.auto.commit": False})
+        servers = KafkaAccess(site.kafka_bootstrap).for_librdkafka() | {"log_level": 0}
+        self._admin = AdminClient(servers)
+        self._reader = Consumer({**servers, "group.id": site.name, "enable.auto.commit": False})
 
     @patiently
     def positions(self) -> Offsets:

@@ -111,6 +111,8 @@ def _kept(row: Row[tuple[object, ...]]) -> KeptScore:
         is_flagged=row.is_flagged,
         features={name: float(value) for name, value in row.features.items()},
         model_version=row.model_version,
+        partition=Partition(row.topic, row.partition),
+        offset=row.kafka_offset,
     )
 
 

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import dropwhile
 from typing import TypeVar
 
@@ -40,6 +41,7 @@ class Database:
     spread: dict[SpreadKey, list[int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
     topic_ids: dict[tuple[str, Partition], str] = field(default_factory=dict)
+    errors: list[tuple[str, datetime]] = field(default_factory=list)
 
 
 class MemoryStore:
@@ -162,3 +164,6 @@ class MemoryStore:
         kept = list(self._reaching(partition, before_us))
         self._database.segments[self._group, partition] = kept
         return len(segments) - len(kept)
+
+    def note_error(self, error: str, at: datetime) -> None:
+        self._database.errors.append((error, at))

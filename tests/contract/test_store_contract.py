@@ -81,6 +81,8 @@ def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore
         is_flagged=fraud_probability > 0.5,
         features={"amount": 1e-3, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
         model_version="1",
+        partition=A,
+        offset=7,
     )
 
 

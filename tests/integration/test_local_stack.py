@@ -14,11 +14,9 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from typer import Typer
-from typer.testing import CliRunner
 
 from flagpost.errors import StackFailed
-from flagpost.local import commands, processes
+from flagpost.local import processes
 from flagpost.local.account import Account
 from flagpost.local.ports import LOOPBACK
 from flagpost.local.stack import servers_of, start_stack, stop_stack
@@ -165,17 +163,3 @@ def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_server() -
 
     assert processes.find(here.pid, here.create_time()) == here
     assert processes.find(here.pid, here.create_time() - 60) is None
-
-
-def test_status_shows_addresses_and_fails_unless_both_run(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = start_stack(home)
-    app = Typer()
-    app.command()(commands.status)
-
-    monkeypatch.setattr(commands, "HOME", home)
-    assert stack.kafka_bootstrap in CliRunner(env={"COLUMNS": "200"}).invoke(app).stdout
-
-    monkeypatch.setattr(commands, "HOME", home.with_name("elsewhere"))
-    assert CliRunner().invoke(app).exit_code == 1

@@ -107,7 +107,7 @@ def test_a_commit_that_waits_for_a_takeover_is_fenced(
     former.acquire({A: 0, B: 0})
 
     with new.begin() as under_way:
-        positions.acquire(under_way, GROUP, {B: 0})
+        positions.acquire(under_way, GROUP, "host:1", {B: 0})
         late: Future[None] = pool.submit(
             former.commit, Effects([step(A, 1, 0, 10), step(B, 1, 0, 10)])
         )
@@ -178,7 +178,7 @@ def test_waiting_too_long_for_a_lock_is_unavailable(connect: Connect) -> None:
     impatient.acquire({A: 0})
 
     with owner.begin() as under_way:
-        positions.acquire(under_way, GROUP, {A: 0})
+        positions.acquire(under_way, GROUP, "host:1", {A: 0})
         with pytest.raises(Unavailable, match="lock timeout"):
             impatient.commit(Effects([step(A, 1, 0, 10)]))
 

@@ -18,6 +18,7 @@ from flagpost.core.spread import (
     each_day,
     first_bins,
     is_sampled,
+    opens_hour,
     spread_of_training,
 )
 
@@ -145,6 +146,31 @@ def test_rows_are_parted_by_the_days_of_the_stream(
     found = each_day(np.array(hours, np.int64) * HOUR_US)
 
     assert [hours[day] for day in found] == parts
+
+
+@pytest.mark.parametrize(
+    ("hours", "reached", "opens"),
+    [
+        ([5.5], None, True),
+        ([], 5.0, False),
+        ([5.9], 5.1, False),
+        ([5.9, 6.1], 5.1, True),
+        ([22.9, 24.1], 22.5, False),
+        ([22.9, 23.1, 24.1], 22.5, True),
+        ([24.1], 23.9, True),
+    ],
+    ids=[
+        "the first rows", "no rows", "the same hour", "the next hour",
+        "the rest of a day in the same hour", "the rest of a day in the next hour", "a new day",
+    ],
+)  # fmt: skip
+def test_an_hour_opens_where_nothing_more_is_counted_in_the_one_before(
+    hours: list[float], reached: float | None, opens: bool
+) -> None:
+    stream_time_us = (np.array(hours) * HOUR_US).astype(np.int64)
+    reached_us = None if reached is None else int(reached * HOUR_US)
+
+    assert opens_hour(stream_time_us, reached_us) is opens
 
 
 def test_each_feature_begins_behind_the_bins_of_those_before() -> None:

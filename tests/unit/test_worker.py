@@ -535,6 +535,17 @@ def test_a_position_outside_of_the_topic_ends_it(
     assert totals(database) == Counts()
 
 
+def test_what_a_member_waits_for_and_ends_by_is_noted(log: Log, database: Database) -> None:
+    score_all(log, Interrupted(database, before_commit={2: unavailable}))
+    waited = [error for error, _ in database.errors]
+    database.positions[GROUP, A] = Position(1, 41, None)
+    with pytest.raises(OffsetLost):
+        score_all(log, MemoryStore(database, GROUP))
+
+    assert set(waited) == {"PostgreSQL is unavailable"}
+    assert "transactions[0]" in database.errors[-1][0]
+
+
 def test_nothing_is_written_before_the_dead_letters_have_arrived(database: Database) -> None:
     log: Log = {A: [payment(1, 1), record(b"bad"), payment(1, 2)]}
     seen: list[Counts] = []

@@ -86,3 +86,10 @@ class FraudScore(Base):
     scored_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When it was scored"
     )
+    topic: Mapped[str | None] = mapped_column(
+        comment="Kafka topic of the message; null in old rows"
+    )
+    partition: Mapped[int | None] = mapped_column(Integer, comment="Partition of the message")
+    kafka_offset: Mapped[int | None] = mapped_column(
+        comment="Offset of the message in its partition"
+    )

@@ -54,12 +54,55 @@ class StreamPosition(Base):
         server_default="0", comment="Sent to the dead letters because they could not be read"
     )
     updated_at: Mapped[datetime] = mapped_column(
-        server_default=func.now(), comment="When this row last changed"
+        server_default=func.now(), comment="When the position last moved"
     )
     topic_id: Mapped[str | None] = mapped_column(
         comment="Kafka's id of the topic that the offsets are of; one made again has another. Null "
         "if no member has taken the partition over since this column exists"
     )
+    owner: Mapped[str | None] = mapped_column(
+        comment="Host and process id of who took it over last"
+    )
+    owned_since: Mapped[datetime | None] = mapped_column(comment="When that was")
+    last_error: Mapped[str | None] = mapped_column(
+        comment="What the owner last waited for, or what ended it"
+    )
+    last_error_at: Mapped[datetime | None] = mapped_column(comment="When that was noted")
+
+
+class StreamCheckpoint(Base):
+    """A position as it was before an hour of event time began."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (
+        {
+            "schema": "stream",
+            "comment": "Positions as they were before an hour of event time began: where one can "
+            "rewind to.",
+        },
+    )
+
+    topic: Mapped[str] = mapped_column(primary_key=True, comment="Kafka topic")
+    partition: Mapped[int] = mapped_column(
+        Integer, primary_key=True, autoincrement=False, comment="Partition of the topic"
+    )
+    group: Mapped[str] = mapped_column(
+        primary_key=True, comment="Consumer group; groups share no state"
+    )
+    next_offset: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="Offset of the next message then"
+    )
+    event_time: Mapped[datetime | None] = mapped_column(
+        comment="Latest event time seen then. Null before the first transaction"
+    )
+    next_event_time: Mapped[datetime | None] = mapped_column(
+        comment="Event time that the stream came to next; null if only bad messages came"
+    )
+    n_in: Mapped[int] = mapped_column(comment="n_in of the position then")
+    n_clean: Mapped[int] = mapped_column(comment="n_clean of the position then")
+    n_flagged: Mapped[int] = mapped_column(comment="n_flagged of the position then")
+    n_duplicate: Mapped[int] = mapped_column(comment="n_duplicate of the position then")
+    n_dead: Mapped[int] = mapped_column(comment="n_dead of the position then")
 
 
 class JournalSegment(Base):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 MASKED = {
     "transaction_id": "Stands for the id of the transaction, the same in all views here",

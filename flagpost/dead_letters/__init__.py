@@ -1,0 +1,1 @@
+"""Dead letters as operators deal with them: listed, shown, sent again."""
