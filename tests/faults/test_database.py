@@ -19,11 +19,9 @@ RATE = 500
 
 
 def refuses_connections_past_the_session_timeout(
-    client: str, new_pipeline: NewPipeline, faultless: Faultless
+    new_pipeline: NewPipeline, faultless: Faultless
 ) -> None:
-    pipeline = new_pipeline(
-        kafka_client=client, batch_messages=200, session_seconds=SHORTEST_SESSION_SECONDS
-    )
+    pipeline = new_pipeline(batch_messages=200, session_seconds=SHORTEST_SESSION_SECONDS)
     with proxy_before(str(pipeline.settings["database_url"])) as proxy:
         member = pipeline.start_member(database_url=proxy.database_url)
         pipeline.produce(faultless.log, "--limit", faultless.n_lines // 2)
@@ -69,12 +67,7 @@ def member_ids(pipeline: Pipeline) -> list[str]:
 
 
 FAULTS = {
-    "refuses connections past the session timeout": partial(
-        refuses_connections_past_the_session_timeout, "kafka-python"
-    ),
-    "refuses connections past the session timeout, confluent": partial(
-        refuses_connections_past_the_session_timeout, "confluent"
-    ),
+    "refuses connections past the session timeout": refuses_connections_past_the_session_timeout,
     "connection cut before COMMIT arrives": partial(
         connection_cut_at_commit, DatabaseProxy.lose_next_commit
     ),

@@ -56,10 +56,8 @@ def offset_out_of_range(new_pipeline: NewPipeline, faultless: Faultless) -> None
     assert (pipeline.counts(), pipeline.flagged()) == before
 
 
-def topic_recreated_while_no_worker_runs(
-    client: str, new_pipeline: NewPipeline, faultless: Faultless
-) -> None:
-    pipeline = new_pipeline(kafka_client=client)
+def topic_recreated_while_no_worker_runs(new_pipeline: NewPipeline, faultless: Faultless) -> None:
+    pipeline = new_pipeline(kafka_client="confluent")
     pipeline.produce(faultless.log)
     pipeline.score_all()
     before = pipeline.counts(), pipeline.flagged()
@@ -157,12 +155,7 @@ FAULTS = {
     "partitions added": partial(partitions_added, "kafka-python"),
     "partitions added, confluent": partial(partitions_added, "confluent"),
     "topic recreated while a worker runs": topic_recreated_while_a_worker_runs,
-    "topic recreated while no worker runs": partial(
-        topic_recreated_while_no_worker_runs, "kafka-python"
-    ),
-    "topic recreated while no worker runs, confluent": partial(
-        topic_recreated_while_no_worker_runs, "confluent"
-    ),
+    "topic recreated while no worker runs": topic_recreated_while_no_worker_runs,
     "offset out of range": offset_out_of_range,
     "poison in the first, middle and last place": poison_in_the_first_middle_and_last_place,
 }
