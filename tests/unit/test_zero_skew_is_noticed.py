@@ -10,7 +10,6 @@ from threading import Event
 from typing import Any, cast
 from zlib import crc32
 
-import msgspec
 import numpy as np
 import pytest
 from tenacity import wait_fixed
@@ -26,7 +25,7 @@ from flagpost.core.scorer import tabulate
 from flagpost.core.segment import LabelEntries
 from flagpost.core.spread import TrainedSpread, bins_of
 from flagpost.dead_share import DeadShare
-from flagpost.events import Partition, TransactionDecoder
+from flagpost.events import Partition, TransactionDecoder, message_keys
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from flagpost.label_events import Labels
@@ -89,11 +88,8 @@ def partitioned(path: Path) -> Log:
     }
     for line in path.read_bytes().splitlines():
         topic = "labels" if b'"label"' in line else "transactions"
-        try:
-            user = msgspec.json.decode(line)["user_id"]
-        except (msgspec.DecodeError, KeyError, TypeError):
-            user = ""
-        partition = Partition(topic, crc32(user.encode()) % N_PARTITIONS)
+        [user] = message_keys([line])
+        partition = Partition(topic, crc32(user or b"") % N_PARTITIONS)
         log[partition].append(Record(None, line, [], None))
     return log
 
