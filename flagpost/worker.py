@@ -56,6 +56,9 @@ PEER_SECONDS = 0.01
 SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
 
+LONGEST_PAUSE_SECONDS = 2
+"""The longest pause between two attempts while a server is away: how soon one notices its return."""
+
 log = structlog.get_logger()
 
 
@@ -118,7 +121,7 @@ class Worker:
         """
         patiently = Retrying(
             retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential_jitter(multiplier=0.2, max=10),
+            wait=wait_exponential_jitter(multiplier=0.2, max=LONGEST_PAUSE_SECONDS),
             stop=stop_when_event_set(self._stop),
             sleep=self._keep_membership,
             before_sleep=self._say_away,

@@ -1,0 +1,89 @@
+"""`python -m bench.recovery`: how long nothing happens when the only member is gone."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.__main__ import find_messages
+from bench.servers import bench_stack
+from flagpost.entry_point import entry_point
+from flagpost.logs import LogBatch
+from flagpost.settings import KafkaClient, Settings
+from flagpost.torture.crew import Crew, Member
+from flagpost.torture.database_proxy import proxy_before
+from flagpost.torture.feed import parts_of, sending
+from flagpost.torture.gauge import Gauge
+from flagpost.torture.run import MEMBER
+from flagpost.torture.site import SESSION_SECONDS, Site
+from flagpost.torture.waiting import wait_until
+
+EVENTS = 20_000
+SENDING_SECONDS = 8.0
+PATIENCE_SECONDS = 60
+REPEATS = 3
+
+console = Console()
+
+End = Callable[[Member], None]
+
+CASES: dict[str, tuple[str, End]] = {
+    "kill -9, another one starts": ("dynamic-0", Member.kill),
+    "kill -9, starts again with its member id": ("static-0", Member.kill),
+    "SIGTERM, another one starts": ("dynamic-0", Member.stop),
+    "SIGTERM, starts again with its member id": ("static-0", Member.stop),
+}
+
+
+@entry_point
+def main() -> None:
+    """Measure from the end of the only member to the first new effect of the next. Takes minutes.
+
+    The start of the process that replaces it is included.
+
+    Example: python -m bench.recovery
+    """
+    clients: tuple[KafkaClient, ...] = get_args(KafkaClient)
+    table = Table("seconds, least to most", *clients, title=f"session timeout {SESSION_SECONDS} s")
+    with bench_stack(console.print) as settings:
+        [part] = parts_of(find_messages(EVENTS), 1)
+        for case, (name, end) in CASES.items():
+            measure = partial(_measure, settings, part, name, end)
+            runs = [sorted(measure(client) for _ in range(REPEATS)) for client in clients]
+            table.add_row(case, *(f"{run[0]:.1f} to {run[-1]:.1f}" for run in runs))
+    console.print(table)
+
+
+def _measure(settings: Settings, part: LogBatch, name: str, end: End, client: KafkaClient) -> float:
+    url = settings.database_url.get_secret_value()
+    with TemporaryDirectory() as directory, proxy_before(url) as proxy:
+        topic = f"bench-{uuid4().hex[:8]}"
+        site = Site(Path(directory), settings.kafka_bootstrap, url, proxy, topic, client)
+        site.create_topics()
+        crew, gauge = Crew(Path(directory) / "members", MEMBER, site.settings()), Gauge(site)
+        try:
+            member = crew.start(name)
+            with sending(site, part, SENDING_SECONDS):
+                _await_more(gauge, EVENTS // 10)
+                end(member)
+                ended, done = time.monotonic(), gauge.n_done()
+                crew.replace(member)
+                _await_more(gauge, done)
+                return time.monotonic() - ended
+        finally:
+            crew.end()
+
+
+def _await_more(gauge: Gauge, n: int) -> None:
+    assert wait_until(lambda: gauge.n_done() > n, PATIENCE_SECONDS), "it does not go on"
+
+
+if __name__ == "__main__":
+    typer.run(main)
