@@ -57,7 +57,7 @@ SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
 
 LONGEST_PAUSE_SECONDS = 2
-"""The longest pause between two attempts while a server is away: how soon one notices its return."""
+"""The longest pause between two attempts while a server is away: how soon its return is noticed."""
 
 log = structlog.get_logger()
 
