@@ -97,6 +97,15 @@ def grown(arena: Arena) -> Arena:
     return wider
 
 
+def used_bytes(arena: Arena) -> int:
+    """Return the memory that an arena has filled so far; rows that never were take none."""
+    rows = int(arena.counters[ROWS_USED])
+    return sum(
+        array.nbytes
+        for array in (arena.slots, arena.table, arena.times[:rows], arena.entries[:rows])
+    )
+
+
 def _doubled(array: Int64s) -> Int64s:
     """Return a copy with a new half that is not filled: it takes no memory before it is used."""
     doubled = np.empty((2 * len(array), *array.shape[1:]), np.int64)
