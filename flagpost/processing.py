@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import NamedTuple
 
-from flagpost.core.effects import Advance, Effects, LabelIdentity, Position
-from flagpost.core.micro_batch import label_identities, learn_labels, score_transactions
+from flagpost.core.effects import Advance, Counts, Effects, Position
+from flagpost.core.micro_batch import learn_labels, score_transactions
 from flagpost.core.outcome import effects_of
 from flagpost.core.piece import Piece
 from flagpost.core.pipeline import ScoringRules
@@ -20,12 +20,18 @@ from flagpost.dead_share import DeadShare
 from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk
-from flagpost.label_events import Labels
 from flagpost.settings import KeepScores
 
 
+class Committed(NamedTuple):
+    """What became of the messages of a batch, and at which second of `time.perf_counter`."""
+
+    counts: Counts
+    at: float
+
+
 class Commit(NamedTuple):
-    """What is being committed, when its batch began and was scored, and when it is done.
+    """What is being committed, and when its batch began and was scored.
 
     Moments are seconds of `time.perf_counter`.
     """
@@ -33,7 +39,7 @@ class Commit(NamedTuple):
     effects: Effects
     began: float
     scored: float
-    done: "Future[float]"
+    done: Future[Committed]
 
 
 class Scoring(NamedTuple):
@@ -154,10 +160,10 @@ class Processing:
         scored = time.perf_counter()
         return Commit(effects, began, scored, self._committer.submit(self._commit, effects, before))
 
-    def _commit(self, effects: Effects, before: Commit | None) -> float:
+    def _commit(self, effects: Effects, before: Commit | None) -> Committed:
         _outcome(before)
-        self._store.commit(effects)
-        return time.perf_counter()
+        counts = self._store.commit(effects)
+        return Committed(counts, time.perf_counter())
 
     def _score(
         self,
@@ -168,21 +174,10 @@ class Processing:
         learn_labels(pieces, self._state)
         recall = partial(self._recall, before)
         batch = score_transactions(pieces, self._state, self._rules, recall)
-        known = self._known_labels(pieces, before)
-        effects = effects_of(pieces, batch, positions, known, self._rules)
+        effects = effects_of(pieces, batch, positions, self._rules)
         if self._keep_scores == "all" and batch is not None:
             effects.kept.extend(scores_to_keep(batch, self._rules))
         return effects
-
-    def _known_labels(
-        self, pieces: Sequence[Piece[Chunk]], before: Commit | None
-    ) -> set[LabelIdentity]:
-        labels = [piece.rows for piece in pieces if isinstance(piece.rows, Labels)]
-        identities = [identity for each in labels for identity in label_identities(each)]
-        if not identities:
-            return set()
-        under_way = before.effects.labels if before else []
-        return self._store.known_labels(identities) | {label.identity for label in under_way}
 
     def _recall(
         self, before: Commit | None, partition: Partition, first_us: int, last_us: int

@@ -44,7 +44,7 @@ def load_kernels(rules: ScoringRules) -> None:
     pieces = decoder.decode(chunks, lambda _: None, 2**62)
     learn_labels(pieces, state)
     batch = score_transactions(pieces, state, rules, lambda *_: ())
-    for segment in effects_of(pieces, batch, positions, (), rules).segments:
+    for segment in effects_of(pieces, batch, positions, rules).segments:
         state.fold(segment)
     for chunk in chunks:
         state.forget_idle(chunk.partition, 0)

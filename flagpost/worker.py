@@ -216,12 +216,12 @@ class Worker:
 
     def _note_all(self, commits: Iterable[Commit]) -> None:
         for effects, began, scored, done in commits:
-            committed = done.result()
+            counts, committed = done.result()
             self._settle(effects.advances)
-            self.tally.add(effects.counts, committed)
+            self.tally.add(counts, committed)
             log.info(
                 "batch",
-                **asdict(effects.counts),
+                **asdict(counts),
                 partitions=len(effects.advances),
                 score_ms=round(1e3 * (scored - began), 2),
                 commit_ms=round(1e3 * (committed - scored), 2),

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from flagpost.core.features import FEATURE_NAMES
+
 Seen: TypeAlias = dict[str, str]
 """Every feature value and the score in hexadecimal, so that equal means every bit; and the flag."""
 
 
-def seen(features: Mapping[str, float], fraud_probability: float, is_flagged: object) -> Seen:
-    values = {**features, "fraud_probability": fraud_probability}
+def seen(features: Sequence[float], fraud_probability: float, is_flagged: object) -> Seen:
+    named = zip(FEATURE_NAMES, features, strict=True)
+    values = {**dict(named), "fraud_probability": fraud_probability}
     return {
         **{name: float(value).hex() for name, value in values.items()},
         "is_flagged": str(bool(is_flagged)),

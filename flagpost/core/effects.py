@@ -80,7 +80,10 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class FlaggedTransaction:
-    """One row of `scores.fraud_transactions`; `features` has finite values, zeros without sign."""
+    """One row of `scores.fraud_transactions`.
+
+    `features` are finite, in the order of `core.features`, zeros without sign.
+    """
 
     transaction_id: str
     user_id: str
@@ -93,21 +96,21 @@ class FlaggedTransaction:
     model_version: str
     partition: Partition
     offset: int
-    features: dict[str, float] = field(default_factory=dict)
+    features: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptScore:
     """One row of `scores.fraud_scores`: what the model saw of a transaction, flagged or not.
 
-    `features` has finite values, zeros without sign.
+    `features` are finite, in the order of `core.features`, zeros without sign.
     """
 
     transaction_id: str
     event_time: datetime
     fraud_probability: float
     is_flagged: bool
-    features: dict[str, float]
+    features: list[float]
     model_version: str
     partition: Partition
     offset: int

@@ -1,5 +1,8 @@
 """The columns of the feature matrix: what each means, and how an analyst reads it.
 
+They are stored in this order: a new one goes behind the last, with a migration that makes the views
+of their names again.
+
 The values come from `customers` and `terminals`, by way of `observe`: training, evaluation, the
 worker and the API all go there; no feature is written a second time.
 """

@@ -26,8 +26,9 @@ from flagpost.core.history import (
     slot_of,
 )
 
-KNOWN_AT, IS_FRAUD = PAYLOAD, PAYLOAD + 1
-LABEL_PAYLOAD = 2
+KNOWN_AT, IS_FRAUD, IS_FOUND = PAYLOAD, PAYLOAD + 1, PAYLOAD + 2
+"""`IS_FOUND` is 1 when the transaction was seen at the terminal; looking for it again is spared."""
+LABEL_PAYLOAD = 3
 
 
 @compiled
@@ -63,6 +64,7 @@ def remember_label(
     place = insert(labels, slot, max(index - dropped, 0), time_us, tag)
     labels.entries[place, KNOWN_AT] = known_at_us
     labels.entries[place, IS_FRAUD] = is_fraud
+    labels.entries[place, IS_FOUND] = 0
     labels.slots[slot, TOUCHED_US] = max(labels.slots[slot, TOUCHED_US], known_at_us)
     return 0
 

@@ -8,7 +8,6 @@ from typing import Generic
 import numpy as np
 
 from flagpost.core.decision import Decisions
-from flagpost.core.effects import LabelIdentity
 from flagpost.core.observed import Observed
 from flagpost.core.piece import M, Piece, joined
 from flagpost.core.pipeline import (
@@ -76,16 +75,4 @@ def label_entries(labels: Labels) -> LabelEntries:
         transaction_key=labels.transaction_key,
         known_at_us=labels.known_at_us,
         is_fraud=labels.is_fraud.astype(np.int64),
-    )
-
-
-def label_identities(labels: Labels) -> list[LabelIdentity]:
-    """Return what tells each label from others."""
-    return list(
-        zip(
-            labels.transaction_id,
-            labels.known_at_us.tolist(),
-            labels.is_fraud.tolist(),
-            strict=True,
-        )
     )

@@ -23,9 +23,13 @@ from flagpost.core.history import (
     latest_us,
     make_room,
 )
+from flagpost.core.prefetch import prefetch_place, prefetch_run, prefetch_slot
 from flagpost.core.terminals import fill_terminal, fill_without_terminal, remember_at_terminal
 
 NO_TERMINAL = 0
+
+AHEAD = 16
+"""Of so many transactions at a time the histories are asked for before they are looked at."""
 
 
 class Histories(NamedTuple):
@@ -73,6 +77,8 @@ def observe(
     """
     customers, terminals, labels = histories
     for place in range(first, order.size):
+        if (place - first) % AHEAD == 0:
+            _prefetch_histories(histories, batch, order[place : place + AHEAD])
         row = order[place]
         if is_duplicate[row]:
             continue
@@ -111,3 +117,20 @@ def observe(
             time_us, key, batch.amount_cents[row], 1 if is_high[row] else 0,
         )  # fmt: skip
     return order.size
+
+
+@compiled
+def _prefetch_histories(histories: Histories, batch: Batch, rows: Int64s) -> None:
+    """Ask for what some transactions are going to touch; each loop needs what the last one got."""
+    customers, terminals, labels = histories
+    for row in rows:
+        prefetch_place(customers, batch.user_key[row])
+        prefetch_place(terminals, batch.terminal_key[row])
+        prefetch_place(labels, batch.terminal_key[row])
+    for row in rows:
+        prefetch_slot(customers, batch.user_key[row])
+        prefetch_slot(terminals, batch.terminal_key[row])
+        prefetch_slot(labels, batch.terminal_key[row])
+    for row in rows:
+        prefetch_run(customers, batch.user_key[row])
+        prefetch_run(terminals, batch.terminal_key[row])

@@ -1,6 +1,6 @@
 """What a scored micro-batch does to the world: counts, positions, journal segments and rows."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,16 +10,15 @@ from flagpost.core.effects import (
     Checkpoint,
     Counts,
     Effects,
-    LabelIdentity,
     Position,
     Segment,
     SpreadCounts,
 )
 from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
-from flagpost.core.micro_batch import ScoredBatch, label_entries, label_identities
+from flagpost.core.micro_batch import ScoredBatch, label_entries
 from flagpost.core.piece import M, Piece
 from flagpost.core.pipeline import Run, ScoringRules
-from flagpost.core.rows import flagged_transactions, label_row
+from flagpost.core.rows import flagged_transactions, label_rows
 from flagpost.core.segment import Entries, LabelEntries, pack
 from flagpost.core.spread import each_day, opens_hour
 from flagpost.events import Partition
@@ -30,12 +29,11 @@ def effects_of(
     pieces: Sequence[Piece[M]],
     batch: ScoredBatch[M] | None,
     positions: Mapping[Partition, Position],
-    known_labels: Collection[LabelIdentity],
     rules: ScoringRules,
 ) -> Effects:
     """Turn pieces and their scores into all that has to be committed, from the positions on.
 
-    Labels that are known already count as duplicates.
+    Labels count as new here; the store finds out which of them it has already.
     """
     effects = Effects(advances=[])
     if batch is not None:
@@ -43,10 +41,9 @@ def effects_of(
         for piece, run in zip(batch.scored, batch.runs, strict=True):
             _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
             _add_spread(effects, batch, run, rules)
-    seen = set(known_labels)
     for piece in pieces:
         if isinstance(piece.rows, Labels):
-            _add_labels(effects, piece, piece.rows, positions[piece.partition], seen)
+            _add_labels(effects, piece, piece.rows, positions[piece.partition])
     effects.checkpoints.extend(
         Checkpoint(piece.partition, _first_us(piece))
         for piece in pieces
@@ -92,23 +89,14 @@ def _add_spread(effects: Effects, batch: ScoredBatch[M], run: Run, rules: Scorin
             )
 
 
-def _add_labels(
-    effects: Effects, piece: Piece[M], labels: Labels, position: Position, seen: set[LabelIdentity]
-) -> None:
-    is_new = np.zeros(labels.is_fraud.size, np.bool_)
-    for row, identity in enumerate(label_identities(labels)):
-        is_new[row] = identity not in seen
-        seen.add(identity)
-    n_new = int(is_new.sum())
-    counts = Counts(
-        n_in=piece.n_messages, n_clean=n_new, n_duplicate=is_new.size - n_new, n_dead=len(piece.bad)
-    )
-    if is_new.size:
+def _add_labels(effects: Effects, piece: Piece[M], labels: Labels, position: Position) -> None:
+    counts = Counts(n_in=piece.n_messages, n_clean=labels.is_fraud.size, n_dead=len(piece.bad))
+    if labels.is_fraud.size:
         known = labels.known_at_us
         effects.segments.append(
             _segment(piece, position, label_entries(labels), known.min(), known.max())
         )
-    effects.labels.extend(label_row(piece, labels, row) for row in np.flatnonzero(is_new).tolist())
+    effects.labels.extend(label_rows(piece, labels))
     effects.advances.append(_advance(piece, position, counts))
 
 

@@ -5,10 +5,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from flagpost.core.calendar import EPOCH
-from flagpost.core.decision import Reason, explain, risk_level
+from flagpost.core.decision import explain, risk_level
 from flagpost.core.effects import FlaggedTransaction, KeptScore, Label
-from flagpost.core.features import FEATURE_NAMES
-from flagpost.core.history import Int64s
 from flagpost.core.micro_batch import ScoredBatch
 from flagpost.core.piece import M, Piece
 from flagpost.core.pipeline import ScoringRules
@@ -17,83 +15,81 @@ from flagpost.label_events import Labels
 
 def flagged_transactions(batch: ScoredBatch[M], rules: ScoringRules) -> list[FlaggedTransaction]:
     """Return what is to be stored of the flagged transactions, with their reasons."""
-    chosen = batch.decisions.is_flagged & ~batch.observed.is_duplicate
-    rows = np.flatnonzero(chosen)
+    rows = np.flatnonzero(batch.decisions.is_flagged & ~batch.observed.is_duplicate)
     reasons = explain(
         rules.scorer,
         batch.observed.features[rows],
         batch.decisions.breaks_balance_rule[rows],
         batch.transactions.event_time_us[rows],
     )
+    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right").tolist()
+    texts, features = batch.transactions, batch.observed.features[rows].tolist()
+    times_us = batch.transactions.event_time_us[rows].tolist()
+    cents = batch.transactions.amount_cents[rows].tolist()
+    probabilities = batch.decisions.fraud_probability[rows].tolist()
+    messages = batch.transactions.message_index[rows].tolist()
     return [
-        _flagged_row(batch, rules, piece, row, why)
-        for row, piece, why in zip(rows.tolist(), _pieces_of(batch, rows), reasons, strict=True)
+        FlaggedTransaction(
+            transaction_id=texts.transaction_id[row],
+            user_id=texts.user_id[row],
+            terminal_id=texts.terminal_id[row],
+            event_time=_datetime(times_us[i]),
+            amount_cents=cents[i],
+            fraud_probability=probabilities[i],
+            risk_level=risk_level(probabilities[i], rules.threshold).value,
+            reasons=reasons[i],
+            model_version=rules.model_version,
+            partition=batch.scored[owners[i]].partition,
+            offset=batch.scored[owners[i]].chunk.offset(messages[i]),
+            features=features[i],
+        )
+        for i, row in enumerate(rows.tolist())
     ]
-
-
-def _pieces_of(batch: ScoredBatch[M], rows: Int64s) -> list[Piece[M]]:
-    """Return the piece that each row came in."""
-    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right")
-    return [batch.scored[owner] for owner in owners.tolist()]
-
-
-def _flagged_row(
-    batch: ScoredBatch[M], rules: ScoringRules, piece: Piece[M], row: int, reasons: list[Reason]
-) -> FlaggedTransaction:
-    transactions = batch.transactions
-    fraud_probability = float(batch.decisions.fraud_probability[row])
-    return FlaggedTransaction(
-        transaction_id=transactions.transaction_id[row],
-        user_id=transactions.user_id[row],
-        terminal_id=transactions.terminal_id[row],
-        event_time=_datetime(transactions.event_time_us[row]),
-        amount_cents=int(transactions.amount_cents[row]),
-        fraud_probability=fraud_probability,
-        risk_level=risk_level(fraud_probability, rules.threshold).value,
-        reasons=reasons,
-        model_version=rules.model_version,
-        partition=piece.partition,
-        offset=piece.chunk.offset(int(transactions.message_index[row])),
-        features=_features_by_name(batch, row),
-    )
 
 
 def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore]:
     """Return what the model saw of every transaction that was scored; duplicates were not."""
     rows = np.flatnonzero(~batch.observed.is_duplicate)
+    features = batch.observed.features[rows].tolist()
+    times_us = batch.transactions.event_time_us[rows].tolist()
+    probabilities = batch.decisions.fraud_probability[rows].tolist()
+    flags = batch.decisions.is_flagged[rows].tolist()
+    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right").tolist()
+    messages = batch.transactions.message_index[rows].tolist()
     return [
         KeptScore(
             transaction_id=batch.transactions.transaction_id[row],
-            event_time=_datetime(batch.transactions.event_time_us[row]),
-            fraud_probability=float(batch.decisions.fraud_probability[row]),
-            is_flagged=bool(batch.decisions.is_flagged[row]),
-            features=_features_by_name(batch, row),
+            event_time=_datetime(times_us[i]),
+            fraud_probability=probabilities[i],
+            is_flagged=flags[i],
+            features=features[i],
             model_version=rules.model_version,
-            partition=piece.partition,
-            offset=piece.chunk.offset(int(batch.transactions.message_index[row])),
+            partition=batch.scored[owners[i]].partition,
+            offset=batch.scored[owners[i]].chunk.offset(messages[i]),
         )
-        for row, piece in zip(rows.tolist(), _pieces_of(batch, rows), strict=True)
+        for i, row in enumerate(rows.tolist())
     ]
 
 
-def label_row(piece: Piece[M], labels: Labels, row: int) -> Label:
-    """Return what is to be stored of a label."""
-    return Label(
-        transaction_id=labels.transaction_id[row],
-        user_id=labels.user_id[row],
-        terminal_id=labels.terminal_id[row],
-        event_time=_datetime(labels.event_time_us[row]),
-        is_fraud=bool(labels.is_fraud[row]),
-        known_at=_datetime(labels.known_at_us[row]),
-        source=labels.source[row],
-        partition=piece.partition,
-        offset=piece.chunk.offset(int(labels.message_index[row])),
-    )
+def label_rows(piece: Piece[M], labels: Labels) -> list[Label]:
+    """Return what is to be stored of labels."""
+    times_us, known_at_us = labels.event_time_us.tolist(), labels.known_at_us.tolist()
+    frauds, messages = labels.is_fraud.tolist(), labels.message_index.tolist()
+    return [
+        Label(
+            transaction_id=labels.transaction_id[row],
+            user_id=labels.user_id[row],
+            terminal_id=labels.terminal_id[row],
+            event_time=_datetime(times_us[row]),
+            is_fraud=frauds[row],
+            known_at=_datetime(known_at_us[row]),
+            source=labels.source[row],
+            partition=piece.partition,
+            offset=piece.chunk.offset(messages[row]),
+        )
+        for row in range(labels.is_fraud.size)
+    ]
 
 
-def _features_by_name(batch: ScoredBatch[M], row: int) -> dict[str, float]:
-    return dict(zip(FEATURE_NAMES, batch.observed.features[row].tolist(), strict=True))
-
-
-def _datetime(time_us: np.int64) -> datetime:
-    return EPOCH + timedelta(microseconds=int(time_us))
+def _datetime(time_us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=time_us)

@@ -20,6 +20,7 @@ from flagpost.core.history import (
     latest_us,
     make_room,
     new_arena,
+    used_bytes,
 )
 from flagpost.core.labels import LABEL_PAYLOAD, remember_label
 from flagpost.core.observe import NO_TERMINAL, Batch, Histories, observe
@@ -148,7 +149,7 @@ class State:
     @property
     def n_bytes(self) -> int:
         """Memory held by the histories."""
-        return sum(array.nbytes for arena in self._histories for array in arena)
+        return sum(map(used_bytes, self._histories))
 
 
 @compiled

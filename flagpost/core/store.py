@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
+from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.events import Partition
 
 
@@ -73,21 +73,21 @@ class Store(Protocol):
         """
         ...
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         """Make all effects of a batch visible at once, or none of them.
 
         A flagged transaction whose id is taken is left out: the first decision on an id stands.
-        A label that is stored already is left out too, and a kept score whose id is taken.
+        A label that is stored already, whichever group or member stored it, is left out and counts
+        as a duplicate, not as clean. A kept score whose id is taken is left out too.
+
+        Returns:
+            What became of all messages of the batch.
 
         Raises:
             Fenced: a partition was taken over or has moved on; nothing was written.
             Unavailable: the outcome is unknown, for the answer may be what was lost. Never commit
                 the same effects again: acquire the partitions, and go on from their positions.
         """
-        ...
-
-    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
-        """Return which of these labels are stored, whichever group or member stored them."""
         ...
 
     def positions(self, topic: str) -> dict[Partition, Position]:

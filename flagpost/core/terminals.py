@@ -43,7 +43,14 @@ from flagpost.core.history import (
     open_slot,
     slot_of,
 )
-from flagpost.core.labels import first_label, is_fraud_at
+from flagpost.core.labels import (
+    IS_FOUND,
+    IS_FRAUD,
+    KNOWN_AT,
+    counts_from_us,
+    first_label,
+    is_fraud_at,
+)
 
 Floats = NDArray[np.float64]
 
@@ -134,28 +141,42 @@ def _fill_risks(
     terminals: Arena, slot: int, end: int, labels: Arena, labelled: int, time_us: int, out: Floats
 ) -> None:
     """Fill the shares of known frauds in the windows; labels are far fewer than transactions."""
-    start, until_us = terminals.slots[slot, START], time_us - LABEL_DELAY_US
-    times, tags = labels.times, labels.entries
+    until_us, times, entries = time_us - LABEL_DELAY_US, labels.times, labels.entries
     first = labels.slots[labelled, START]
     behind = first + labels.slots[labelled, LENGTH]
     row = first + first_label(times, first, behind - first, time_us - REACH_US + 1)
     in_1d, in_7d, in_30d = 0, 0, 0
     while row < behind and times[row] <= until_us:
-        at_us, tag = times[row], tags[row, TAG]
-        repeats = row > first and times[row - 1] == at_us and tags[row - 1, TAG] == tag
-        if not repeats and is_fraud_at(labels, labelled, at_us, tag, time_us):
-            index = _place_of(terminals, start, end, at_us, tag)
-            if _is_at(terminals, start + index, start + end, at_us, tag):
-                in_30d += 1
-                in_7d += at_us > until_us - 7 * DAY_US
-                in_1d += at_us > until_us - DAY_US
-        row += 1
+        at_us, tag, is_fraud = times[row], entries[row, TAG], False
+        while row < behind and times[row] == at_us and entries[row, TAG] == tag:
+            if counts_from_us(at_us, entries[row, KNOWN_AT]) <= time_us:
+                is_fraud = entries[row, IS_FRAUD] == 1
+            row += 1
+        if is_fraud and _is_found(terminals, slot, end, labels, row - 1):
+            in_30d += 1
+            in_7d += at_us > until_us - 7 * DAY_US
+            in_1d += at_us > until_us - DAY_US
     if in_30d > 0:
         out[TERMINAL_RISK_30D] = in_30d / out[TERMINAL_COUNT_30D]
     if in_7d > 0:
         out[TERMINAL_RISK_7D] = in_7d / out[TERMINAL_COUNT_7D]
     if in_1d > 0:
         out[TERMINAL_RISK_1D] = in_1d / out[TERMINAL_COUNT_1D]
+
+
+@compiled
+def _is_found(terminals: Arena, slot: int, end: int, labels: Arena, row: int) -> bool:
+    """Say whether the transaction of a label is at the terminal, among its first `end` entries.
+
+    One that was found once stays as long as any window reaches it.
+    """
+    if labels.entries[row, IS_FOUND] == 0:
+        at_us, tag = labels.times[row], labels.entries[row, TAG]
+        start = terminals.slots[slot, START]
+        index = _place_of(terminals, start, end, at_us, tag)
+        if _is_at(terminals, start + index, start + end, at_us, tag):
+            labels.entries[row, IS_FOUND] = 1
+    return labels.entries[row, IS_FOUND] == 1
 
 
 @compiled

@@ -18,7 +18,7 @@ def flagged(engine: Engine, since: datetime | None = None) -> pd.DataFrame:
 
     Returns:
         One row each with the columns of `scores.fraud_transactions`; `ts` is in UTC, `reasons` a
-        list of dictionaries.
+        list of dictionaries and `features` a list in the order of `core.features.FEATURE_NAMES`.
 
     Raises:
         Unavailable: the database does not answer.

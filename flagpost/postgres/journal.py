@@ -9,7 +9,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    exists,
     func,
     insert,
     select,
@@ -25,6 +24,9 @@ from flagpost.postgres.times import to_datetime, to_us
 
 # A segment is some hundred kilobytes after a full batch and some hundred bytes in quiet hours.
 _SEGMENTS_PER_FETCH = 32
+
+_NO_OFFSET = 2**63 - 1
+"""Behind all offsets."""
 
 _GROUP = bindparam("own_group", type_=JournalSegment.group.type)
 
@@ -86,17 +88,31 @@ _READ_FROM = (
 )
 
 _old = recordset("old", JournalSegment.topic, JournalSegment.partition, JournalSegment.max_ts)
-_FORGET = delete(JournalSegment).where(
-    JournalSegment.topic == _old.c.topic,
-    JournalSegment.partition == _old.c.partition,
-    JournalSegment.group == _GROUP,
-    ~exists().where(
+_first_reaching = (
+    select(_reaching.start_offset)
+    .where(
         _reaching.topic == _old.c.topic,
         _reaching.partition == _old.c.partition,
         _reaching.group == _GROUP,
-        _reaching.start_offset <= JournalSegment.start_offset,
         _reaching.max_ts >= _old.c.max_ts,
-    ),
+    )
+    .order_by(_reaching.start_offset)
+    .limit(1)
+    .scalar_subquery()
+)
+# Worked out first, once for each partition: so both statements read what is deleted and no more.
+_kept = (
+    select(
+        _old.c.topic, _old.c.partition, func.coalesce(_first_reaching, _NO_OFFSET).label("first")
+    )
+    .cte("kept")
+    .prefix_with("MATERIALIZED")
+)
+_FORGET = delete(JournalSegment).where(
+    JournalSegment.topic == _kept.c.topic,
+    JournalSegment.partition == _kept.c.partition,
+    JournalSegment.group == _GROUP,
+    JournalSegment.start_offset < _kept.c.first,
 )
 
 # A reader holds no row locks, and its caller may compile kernels before it asks for more.

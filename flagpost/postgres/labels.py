@@ -1,14 +1,15 @@
 """The labels: what became known about transactions, corrections beside what they correct."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from flagpost.core.effects import Label, LabelIdentity
+from flagpost.core.effects import Label
+from flagpost.events import Partition
 from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import FraudLabel
-from flagpost.postgres.times import to_datetime, to_us
 
 _IDENTITY = (FraudLabel.transaction_id, FraudLabel.known_at, FraudLabel.is_fraud)
 _COLUMNS = (
@@ -26,32 +27,27 @@ _labels = recordset("labels", *_COLUMNS)
 # All members insert in the same order: two that bring the same labels wait for each other and do
 # not deadlock. Of two equal labels in a batch, the one that was sent first is kept.
 _ORDER = [_labels.c[column.key] for column in (*_IDENTITY, FraudLabel.kafka_offset)]
-_INSERT = (
+_inserted = (
     insert(FraudLabel)
     .from_select(list(_COLUMNS), select(_labels).order_by(*_ORDER))
     .on_conflict_do_nothing(index_elements=list(_IDENTITY))
+    .returning(FraudLabel.topic, FraudLabel.partition)
+    .cte("inserted")
 )
-
-_asked = recordset("asked", *_IDENTITY)
-_KNOWN = select(*_IDENTITY).join_from(
-    FraudLabel, _asked, and_(*(column == _asked.c[column.key] for column in _IDENTITY))
-)
+_INSERT = select(*_inserted.c, func.count().label("n_inserted")).group_by(*_inserted.c)
 
 
-def add(connection: Connection, labels: Sequence[Label]) -> None:
-    """Add labels; one that is stored already stays as it is."""
+def add(connection: Connection, labels: Sequence[Label]) -> Counter[Partition]:
+    """Add labels; one that is stored already stays as it is.
+
+    Returns:
+        How many of each partition were stored already, by whomever.
+    """
+    known = Counter(label.partition for label in labels)
     if labels:
-        connection.execute(_INSERT, {"labels": [_as_row(label) for label in labels]})
-
-
-def known(connection: Connection, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
-    """Return which labels are stored already."""
-    asked = [
-        {"transaction_id": transaction_id, "known_at": to_datetime(known_at_us), "is_fraud": fraud}
-        for transaction_id, known_at_us, fraud in identities
-    ]
-    rows = connection.execute(_KNOWN, {"asked": asked})
-    return {(row.transaction_id, to_us(row.known_at), row.is_fraud) for row in rows}
+        rows = connection.execute(_INSERT, {"labels": [_as_row(label) for label in labels]})
+        known.subtract({Partition(row.topic, row.partition): row.n_inserted for row in rows})
+    return +known
 
 
 def _as_row(label: Label) -> dict[str, object]:

@@ -148,6 +148,23 @@ _ANNOUNCE = (
 )
 
 
+_known = recordset("known", *_KEY, StreamPosition.n_duplicate)
+_COUNT_AGAIN = (
+    update(StreamPosition)
+    .where(
+        StreamPosition.topic == _known.c.topic,
+        StreamPosition.partition == _known.c.partition,
+        StreamPosition.group == _GROUP,
+    )
+    .values(
+        {
+            StreamPosition.n_clean: StreamPosition.n_clean - _known.c.n_duplicate,
+            StreamPosition.n_duplicate: StreamPosition.n_duplicate + _known.c.n_duplicate,
+        }
+    )
+)
+
+
 def acquire(
     connection: Connection, group: str, owner: str, first_offsets: Mapping[Partition, int]
 ) -> dict[Partition, Position]:
@@ -216,6 +233,16 @@ def read_clocks(
         Partition(topic, number): Clock(next_offset, None if time is None else to_us(time))
         for topic, number, next_offset, time in connection.execute(query)
     }
+
+
+def count_again(connection: Connection, group: str, known: Mapping[Partition, int]) -> None:
+    """Count so many messages of each partition as duplicates that were counted as clean."""
+    if known:
+        rows = [
+            {"topic": topic, "partition": number, "n_duplicate": n}
+            for (topic, number), n in known.items()
+        ]
+        connection.execute(_COUNT_AGAIN, {"own_group": group, "known": rows})
 
 
 def announce(

@@ -50,6 +50,8 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.training_spread": ("SELECT",),
         "feature.spread_by_bin": ("SELECT",),
         "feature.daily_stability": ("SELECT",),
+        "scores.flagged_features": ("SELECT",),
+        "scores.kept_features": ("SELECT",),
     },
     ANALYST: {
         "analyst.fraud_transactions": ("SELECT",),

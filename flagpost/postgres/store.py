@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection, Engine
 
-from flagpost.core.effects import Counts, Effects, LabelIdentity, Position, Segment
+from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
 from flagpost.postgres import (
@@ -77,7 +77,7 @@ class PostgresStore:
         with self._transaction() as connection:
             positions.announce(connection, self._group, waiting_us, epochs)
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         """Write all effects in one transaction.
 
         The fence comes early: a zombie does no further work. Only a checkpoint, which copies a
@@ -88,18 +88,13 @@ class PostgresStore:
             positions.advance(connection, self._group, effects.advances)
             journal.append(connection, self._group, effects.segments)
             n_taken = decisions.add(connection, effects.flagged)
-            labels.add(connection, effects.labels)
+            known = labels.add(connection, effects.labels)
+            positions.count_again(connection, self._group, known)
             kept_scores.add(connection, effects.kept)
             spread.add(connection, self._group, effects.spread)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
-
-    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
-        """Return which of these labels are stored already; asks nothing when there are none."""
-        if not identities:
-            return set()
-        with self._transaction() as connection:
-            return labels.known(connection, identities)
+        return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         """Return how far the group is in each partition of a topic."""

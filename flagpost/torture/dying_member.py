@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, Engine, event
 
-from flagpost.core.effects import Effects
+from flagpost.core.effects import Counts, Effects
 from flagpost.entry_point import entry_point
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
@@ -65,13 +65,14 @@ class DyingStore(PostgresStore):
         self._batch = threading.local()
         event.listen(engine, "commit", self._before_commit)
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         """Commit a batch."""
         self._reach(Step.AFTER_SCORING)
         self._batch.is_written = True
-        super().commit(effects)
+        counts = super().commit(effects)
         self._batch.is_written = False
         self._reach(Step.AFTER_DATABASE_COMMIT)
+        return counts
 
     def _before_commit(self, _: Connection) -> None:
         if getattr(self._batch, "is_written", False):

@@ -15,6 +15,7 @@ _CREATE = """
 CREATE SCHEMA torture;
 CREATE TABLE torture.steps (
     step bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
     topic text NOT NULL, partition integer NOT NULL, epoch bigint NOT NULL,
     start_offset bigint NOT NULL, next_offset bigint NOT NULL,
     n_in bigint NOT NULL, n_clean bigint NOT NULL, n_flagged bigint NOT NULL,
@@ -30,14 +31,14 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER note_step AFTER UPDATE ON stream.positions FOR EACH ROW
-    WHEN ((OLD.next_offset, OLD.n_in) <> (NEW.next_offset, NEW.n_in))
+    WHEN ((OLD.next_offset, OLD.n_in, OLD.n_clean) <> (NEW.next_offset, NEW.n_in, NEW.n_clean))
     EXECUTE FUNCTION torture.note_step();
 """
 
 _READ = """
-SELECT topic, partition, epoch, start_offset, next_offset,
-       n_in, n_clean, n_flagged, n_duplicate, n_dead
-FROM torture.steps ORDER BY step
+SELECT topic, partition, epoch, min(start_offset), max(next_offset), sum(n_in)::bigint,
+       sum(n_clean)::bigint, sum(n_flagged)::bigint, sum(n_duplicate)::bigint, sum(n_dead)::bigint
+FROM torture.steps GROUP BY transaction, topic, partition, epoch ORDER BY min(step)
 """
 
 
@@ -59,7 +60,11 @@ def open_ledger(database_url: str) -> None:
 
 
 def read_ledger(database_url: str) -> list[Step]:
-    """Return all steps; those of a partition are in the order of their commits."""
+    """Return all steps; those of a partition are in the order of their commits.
+
+    What a transaction did to a position is one step, also where it counted again what it had
+    counted before: labels that turned out to be known.
+    """
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(_READ).fetchall()
     return [

@@ -14,7 +14,7 @@ import msgspec
 import typer
 from sqlalchemy import Engine
 
-from flagpost.core.effects import Effects
+from flagpost.core.effects import Counts, Effects
 from flagpost.entry_point import entry_point
 from flagpost.member import run_member
 from flagpost.scoring import Parts
@@ -37,11 +37,11 @@ class NotingStore(DyingStore):
         super().__init__(reach, engine, group)
         self._attempts = attempts
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         """Note a batch, then commit it."""
         with self._attempts.open("ab") as file:
             file.writelines(msgspec.json.encode(each) + b"\n" for each in effects.advances)
-        super().commit(effects)
+        return super().commit(effects)
 
 
 def obey(order: Path, step: Step) -> None:

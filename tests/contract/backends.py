@@ -99,7 +99,7 @@ def _flagged(row: Row[tuple[object, ...]]) -> FlaggedTransaction:
         model_version=row.model_version,
         partition=Partition(row.topic, row.partition),
         offset=row.kafka_offset,
-        features={name: float(value) for name, value in row.features.items()},
+        features=row.features,
     )
 
 
@@ -109,7 +109,7 @@ def _kept(row: Row[tuple[object, ...]]) -> KeptScore:
         event_time=row.ts,
         fraud_probability=row.fraud_probability,
         is_flagged=row.is_flagged,
-        features={name: float(value) for name, value in row.features.items()},
+        features=row.features,
         model_version=row.model_version,
         partition=Partition(row.topic, row.partition),
         offset=row.kafka_offset,

@@ -1,7 +1,8 @@
 """A store in memory, for tests of the worker; the contract suite keeps it honest."""
 
 import operator
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import dropwhile
@@ -111,7 +112,7 @@ class MemoryStore:
             if self._database.positions[key].epoch == epochs[partition]:
                 self._database.waits_at[key] = time_us
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
         if lost:
             raise Fenced(lost)
@@ -121,14 +122,24 @@ class MemoryStore:
             self._database.segments.setdefault((self._group, segment.partition), []).append(segment)
         for flagged in effects.flagged:
             self._database.flagged.setdefault(flagged.transaction_id, flagged)
-        for label in effects.labels:
-            self._database.labels.setdefault(label.identity, label)
+        known = self._add_labels(effects.labels)
         for score in effects.kept:
             self._database.kept.setdefault(score.transaction_id, score)
         for spread in effects.spread:
             key = self._group, spread.partition, spread.hour_us, spread.model_version
             before = self._database.spread.get(key, [0] * len(spread.counts))
             self._database.spread[key] = list(map(operator.add, before, spread.counts))
+        return effects.counts + _as_duplicates(known.total())
+
+    def _add_labels(self, labels: Sequence[Label]) -> Counter[Partition]:
+        """Add labels and count those of each partition that are there already."""
+        known: Counter[Partition] = Counter()
+        for label in labels:
+            known[label.partition] += label.identity in self._database.labels
+            self._database.labels.setdefault(label.identity, label)
+        for partition, n in known.items():
+            self._database.totals[self._group, partition] += _as_duplicates(n)
+        return known
 
     def _may_go_on(self, step: Advance) -> bool:
         at = self._database.positions.get((self._group, step.partition))
@@ -140,9 +151,6 @@ class MemoryStore:
         latest = max((time for time in times if time is not None), default=None)
         self._database.positions[key] = Position(step.epoch, step.next_offset, latest)
         self._database.totals[key] = self._database.totals[key] + step.counts
-
-    def known_labels(self, identities: Collection[LabelIdentity]) -> set[LabelIdentity]:
-        return set(identities) & self._database.labels.keys()
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         return self._of_topic(self._database.positions, topic)
@@ -167,3 +175,8 @@ class MemoryStore:
 
     def note_error(self, error: str, at: datetime) -> None:
         self._database.errors.append((error, at))
+
+
+def _as_duplicates(n: int) -> Counts:
+    """What to add to counts when so many messages are duplicates, not clean."""
+    return Counts(n_clean=-n, n_duplicate=n)

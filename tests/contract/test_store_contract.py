@@ -69,7 +69,7 @@ def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransacti
         model_version="1",
         partition=A,
         offset=7,
-        features={"amount": amount_cents / 100, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
+        features=[amount_cents / 100, 0.0, 1 / 3],
     )
 
 
@@ -79,7 +79,7 @@ def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore
         event_time=datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC),
         fraud_probability=fraud_probability,
         is_flagged=fraud_probability > 0.5,
-        features={"amount": 1e-3, "is_night": 0.0, "terminal_risk_7d": 1 / 3},
+        features=[1e-3, 0.0, 1 / 3],
         model_version="1",
         partition=A,
         offset=7,
@@ -226,9 +226,8 @@ def test_the_first_decision_on_an_id_stands(backend: Backend) -> None:
 
 
 @given(
-    features=st.dictionaries(
-        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
-        # Zero has no sign in a database.
+    features=st.lists(
+        # Zero has no sign in a row of the tables.
         st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0),
         max_size=5,
     )
@@ -236,7 +235,7 @@ def test_the_first_decision_on_an_id_stands(backend: Backend) -> None:
 @settings(
     deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_feature_values_come_back_to_the_bit(backend: Backend, features: dict[str, float]) -> None:
+def test_feature_values_come_back_to_the_bit(backend: Backend, features: list[float]) -> None:
     transaction_id = repr(features)
     store = backend.store()
     at = store.acquire({A: 0})[A]
@@ -244,9 +243,7 @@ def test_feature_values_come_back_to_the_bit(backend: Backend, features: dict[st
     store.commit(Effects([step(A, at.epoch, at.next_offset, at.next_offset + 1)], flagged=[row]))
 
     stored = backend.flagged()[transaction_id].features
-    assert {name: value.hex() for name, value in stored.items()} == {
-        name: value.hex() for name, value in features.items()
-    }
+    assert [value.hex() for value in stored] == [value.hex() for value in features]
 
 
 def test_labels_come_back_as_they_were(backend: Backend) -> None:
@@ -293,34 +290,37 @@ def test_a_fenced_commit_writes_no_labels(backend: Backend) -> None:
     assert backend.labels() == []
 
 
-def test_known_labels_are_those_that_agree_in_id_time_and_verdict(backend: Backend) -> None:
+def test_only_a_label_that_agrees_in_id_time_and_verdict_is_a_duplicate(backend: Backend) -> None:
     store = backend.store()
     store.acquire({LABELS: 0})
-    stored = [label("t1", 3), label("t1", 9, is_fraud=False), label('t"2', 3)]
-    store.commit(Effects([step(LABELS, 1, 0, 3)], labels=stored))
-    known = {
-        ("t1", known_at_us(3), True),
-        ("t1", known_at_us(9), False),
-        ('t"2', known_at_us(3), True),
-    }
-    unknown = {
-        ("t1", known_at_us(3), False),
-        ("t1", known_at_us(3) + 1, True),
-        ("t3", known_at_us(3), True),
-    }
+    first = [label("t1", 3), label("t1", 9, is_fraud=False), label('t"2', 3)]
+    others = [label("t1", 3, is_fraud=False), label("t1", 4), label("t3", 3)]
 
-    assert store.known_labels(known | unknown) == known
-    assert store.known_labels(unknown) == set()
-    assert store.known_labels(set()) == set()
+    assert store.commit(Effects([step(LABELS, 1, 0, 3)], labels=first)) == Counts(3, 3)
+    again = Effects([step(LABELS, 1, 3, 9)], labels=[*first, *others])
+    assert store.commit(again) == Counts(6, 3, 0, 3)
+    assert store.totals("labels") == {LABELS: Counts(9, 6, 0, 3)}
 
 
-def test_labels_are_known_to_every_group(backend: Backend) -> None:
-    store = backend.store("scorers")
-    store.acquire({LABELS: 0})
-    store.commit(Effects([step(LABELS, 1, 0, 1)], labels=[label("t1", 3)]))
+def test_a_label_that_is_sent_twice_in_a_batch_is_counted_once(backend: Backend) -> None:
+    store = backend.store()
+    other = Partition("labels", 1)
+    store.acquire({LABELS: 0, other: 0, A: 0})
+    twice = [label("t1"), replace(label("t1"), partition=other, offset=12)]
+    steps = [step(LABELS, 1, 0, 1), step(other, 1, 0, 1), step(A, 1, 0, 5)]
 
-    identity = "t1", known_at_us(3), True
-    assert backend.store("shadow").known_labels([identity, identity]) == {identity}
+    assert store.commit(Effects(steps, labels=twice)) == Counts(7, 6, 0, 1)
+    assert store.totals("labels")[LABELS] == Counts(1, 1)
+    assert store.totals("labels")[other] == Counts(1, 0, 0, 1)
+    assert store.totals("transactions") == {A: Counts(5, 5)}
+
+
+def test_a_label_that_another_group_has_stored_is_a_duplicate(backend: Backend) -> None:
+    for group, counts in (("scorers", Counts(1, 1)), ("shadow", Counts(1, 0, 0, 1))):
+        store = backend.store(group)
+        store.acquire({LABELS: 0})
+        assert store.commit(Effects([step(LABELS, 1, 0, 1)], labels=[label("t1")])) == counts
+        assert store.totals("labels") == {LABELS: counts}
 
 
 def test_segments_come_back_in_offset_order_byte_for_byte(store: Store) -> None:

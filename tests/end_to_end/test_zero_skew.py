@@ -113,7 +113,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
     frame = evaluated(path, directory)
     offline = {
         row["transaction_id"]: seen(
-            {name: row[name] for name in FEATURE_NAMES}, row["fraud_probability"], row["is_flagged"]
+            [row[name] for name in FEATURE_NAMES], row["fraud_probability"], row["is_flagged"]
         )
         for row in frame.to_dict("records")
     }

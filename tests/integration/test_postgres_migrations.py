@@ -1,5 +1,6 @@
 """The tables: as the models say, explained by comments, and safe to migrate at any time."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.schema import CreateSchema
 from typer.testing import CliRunner
 
 from flagpost.cli import app
+from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import SchemaOutdated
 from flagpost.postgres import migrations
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
@@ -23,11 +25,7 @@ OURS = {"stream", "scores", "label", "feature", "analyst"}
 @pytest.fixture
 def first_version(empty: Engine) -> Engine:
     """A database as the first migration left it, in use."""
-    with empty.begin() as connection:
-        connection.execute(CreateSchema("stream"))
-        config = migrations._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    migrate(empty, "0001")
     execute(empty, "INSERT INTO stream.positions VALUES ('t', 0, 'g', 1, 5)")
     execute(
         empty,
@@ -42,6 +40,14 @@ def empty(engine: Engine) -> Engine:
     """A database as it was before the first migration."""
     execute(engine, f"DROP SCHEMA {', '.join(OURS)} CASCADE")
     return engine
+
+
+def migrate(empty: Engine, version: str) -> None:
+    with empty.begin() as connection:
+        connection.execute(CreateSchema("stream"))
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
 
 
 def execute(engine: Engine, statement: str) -> None:
@@ -141,6 +147,40 @@ def test_an_upgrade_keeps_what_is_stored(first_version: Engine, database_url: st
     flagged = "SELECT transaction_id, kafka_offset, features FROM scores.fraud_transactions"
     assert query(first_version, flagged) == [("t1", 4, None)]
     assert query(first_version, "SELECT * FROM label.latest_fraud_labels") == []
+
+
+def test_an_upgrade_turns_features_by_name_into_arrays_to_the_bit(
+    empty: Engine, database_url: str
+) -> None:
+    values = [place / 3 for place in range(len(FEATURE_NAMES))]
+    by_name = json.dumps(dict(zip(FEATURE_NAMES, values, strict=True)))
+    migrate(empty, "0005")
+    stored = {"features": by_name}
+    with empty.begin() as connection:
+        connection.execute(text(
+            "INSERT INTO scores.fraud_transactions VALUES ('t1', 'u1', NULL, now(), 12.50, 0.9,"
+            " 'HIGH', '[]', '1', 't', 0, 4, now(), :features)"
+        ), stored)  # fmt: skip
+        connection.execute(text(
+            "INSERT INTO scores.fraud_scores VALUES ('t1', now(), 0.9, true, :features, '1')"
+        ), stored)  # fmt: skip
+
+    upgrade(database_url)
+
+    assert query(empty, "SELECT features FROM scores.fraud_transactions") == [(values,)]
+    assert query(empty, "SELECT features FROM scores.fraud_scores") == [(values,)]
+    for everything in ("TABLE scores.flagged_features", "TABLE scores.kept_features"):
+        [(transaction_id, _, model_version, *named)] = query(empty, everything)
+        assert (transaction_id, model_version, named) == ("t1", "1", values)
+
+
+@pytest.mark.parametrize("view", ["flagged_features", "kept_features"])
+def test_a_view_names_every_feature_at_its_place(engine: Engine, view: str) -> None:
+    [(definition,)] = query(engine, f"SELECT pg_get_viewdef('scores.{view}'::regclass)")
+
+    for place, name in enumerate(FEATURE_NAMES, start=1):
+        assert f"features[{place}] AS {name}" in str(definition)
+    assert f"features[{len(FEATURE_NAMES) + 1}]" not in str(definition)
 
 
 def test_the_latest_label_of_a_transaction_counts(engine: Engine) -> None:

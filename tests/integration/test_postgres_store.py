@@ -108,7 +108,7 @@ def test_a_commit_that_waits_for_a_takeover_is_fenced(
 
     with new.begin() as under_way:
         positions.acquire(under_way, GROUP, "host:1", {B: 0})
-        late: Future[None] = pool.submit(
+        late: Future[Counts] = pool.submit(
             former.commit, Effects([step(A, 1, 0, 10), step(B, 1, 0, 10)])
         )
         wait_until_blocked(connect())
@@ -191,7 +191,7 @@ def test_a_server_that_ends_the_session_is_unavailable_and_the_next_call_connect
 
     with other.begin() as under_way:
         under_way.execute(text("SELECT FROM stream.positions FOR UPDATE"))
-        cut_off: Future[None] = pool.submit(
+        cut_off: Future[Counts] = pool.submit(
             store.commit, Effects([step(A, 1, 0, 10)], flagged=[flagged("t1")])
         )
         pid = wait_until_blocked(watcher)

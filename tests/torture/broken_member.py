@@ -13,7 +13,7 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
-from flagpost.core.effects import Advance, Effects, FlaggedTransaction, Segment
+from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
 from flagpost.kafka.confluent_source import ConfluentSource
@@ -93,11 +93,11 @@ def append_if_absent(connection: Connection, group: str, segments: Sequence[Segm
 
 
 class StubbornStore(NotingStore):
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         try:
-            super().commit(effects)
+            return super().commit(effects)
         except Unavailable:
-            super().commit(effects)
+            return super().commit(effects)
 
 
 def with_plain_insert(directory: Path) -> Parts:
@@ -106,10 +106,10 @@ def with_plain_insert(directory: Path) -> Parts:
 
 
 class SeparateStore(NotingStore):
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         with self._transaction() as connection:
             insert_all(connection, effects.flagged)
-        super().commit(replace(effects, flagged=[]))
+        return super().commit(replace(effects, flagged=[]))
 
 
 def insert_all(connection: Connection, flagged: Sequence[FlaggedTransaction]) -> None:
@@ -126,9 +126,9 @@ def telling_kafka_before_writing(directory: Path) -> Parts:
         return opened[0]
 
     class EagerStore(NotingStore):
-        def commit(self, effects: Effects) -> None:
+        def commit(self, effects: Effects) -> Counts:
             tell_kafka(opened[0], {step.partition: step.next_offset for step in effects.advances})
-            super().commit(effects)
+            return super().commit(effects)
 
     return replace(
         parts_in(directory), open_source=open_source, open_store=store_in(directory, EagerStore)

@@ -118,4 +118,4 @@ def test_memory_of_terminals_is_bounded_when_time_goes_on() -> None:
         observe(state, rows, terminals=[i % 30 + 1 for i in range(len(rows))])
         label(state, *[(i % 30 + 1, int(t), i, int(t), 1) for i, t in enumerate(times[::50])])
         sizes.append(state.n_bytes)
-    assert sizes[-1] == sizes[1]
+    assert sizes[-1] < 1.1 * sizes[1]

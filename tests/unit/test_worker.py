@@ -18,7 +18,7 @@ from xxhash import xxh64_intdigest
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Counts, Effects, Position, Segment
-from flagpost.core.features import COUNT_30D
+from flagpost.core.features import COUNT_30D, TERMINAL_COUNT_30D
 from flagpost.core.micro_batch import score_transactions
 from flagpost.core.pipeline import ScoringRules
 from flagpost.core.scorer import tabulate
@@ -101,10 +101,11 @@ class Interrupted(MemoryStore):
             yield segment
             self._interrupt("within_load")
 
-    def commit(self, effects: Effects) -> None:
+    def commit(self, effects: Effects) -> Counts:
         self._interrupt("before_commit")
-        super().commit(effects)
+        counts = super().commit(effects)
         self._interrupt("after_commit")
+        return counts
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         self._interrupt("before_positions")
@@ -507,7 +508,7 @@ def test_what_others_told_of_a_terminal_outlives_a_failed_commit(
 
     member.run(until_caught_up=True)
 
-    assert database.kept["ours"].features["terminal_tx_count_30d"] == 1
+    assert database.kept["ours"].features[TERMINAL_COUNT_30D] == 1
 
 
 def test_a_position_in_a_former_topic_of_the_same_name_ends_it(

@@ -75,7 +75,7 @@ def offline(log: Path) -> dict[str, Seen]:
     scores = RULES.scorer.fraud_probabilities(rows.matrix)
     decisions = decide(scores, RULES.threshold, rows.amount_cents, rows.account_balance_cents)
     return {
-        name: seen(dict(zip(FEATURE_NAMES, values, strict=True)), score, flag)
+        name: seen(values, score, flag)
         for name, values, score, flag in zip(
             rows.transaction_id, rows.matrix, scores, decisions.is_flagged, strict=True
         )

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, Numeric, func
+from sqlalchemy import ARRAY, Double, Index, Numeric, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Integer
@@ -52,10 +52,10 @@ class FraudTransaction(Base):
     scored_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="When the decision was made"
     )
-    features: Mapped[dict[str, float] | None] = mapped_column(
-        JSONB,
-        comment="Value of every feature by name, as the model saw it; null in rows from before "
-        "this was kept",
+    features: Mapped[list[float] | None] = mapped_column(
+        ARRAY(Double),
+        comment="Value of every feature as the model saw it; scores.flagged_features has them by "
+        "name. Null in rows from before this was kept",
     )
 
 
@@ -79,8 +79,10 @@ class FraudScore(Base):
         comment="Probability of fraud by the model, from 0 to 1"
     )
     is_flagged: Mapped[bool] = mapped_column(comment="Whether it was flagged")
-    features: Mapped[dict[str, float]] = mapped_column(
-        JSONB, comment="Value of every feature by name, exact to the last bit"
+    features: Mapped[list[float]] = mapped_column(
+        ARRAY(Double),
+        comment="Value of every feature, exact to the last bit; scores.kept_features has them by "
+        "name",
     )
     model_version: Mapped[str] = mapped_column(comment="Model that scored it")
     scored_at: Mapped[datetime] = mapped_column(
