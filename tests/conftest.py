@@ -12,6 +12,18 @@ from sqlalchemy.engine import make_url
 
 from tests.stack import Servers, servers_for_tests
 
+WAIT_MOST = ("tests/torture", "tests/faults", "tests/security", "tests/end_to_end")
+"""These begin first, in this order: while they wait for servers and sessions, others compute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    places = (n for n, folder in enumerate(WAIT_MOST) if item.nodeid.startswith(folder))
+    return next(places, len(WAIT_MOST))
+
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Servers]:
