@@ -47,8 +47,8 @@ class Member:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended by itself, and not well."""
-        return self.process.poll() not in {None, 0, -signal.SIGKILL}
+        """Whether it ended by itself, and not well; SIGTERM just ends a process that loads yet."""
+        return self.process.poll() not in {None, 0, -signal.SIGKILL, -signal.SIGTERM}
 
     def kill(self) -> None:
         """End it at once."""

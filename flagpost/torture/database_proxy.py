@@ -12,6 +12,10 @@ from sqlalchemy.engine import make_url
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """How both drivers ask for it: a simple query, and nothing behind it."""
 
+_WRITES = (b"UPDATE ", b"INSERT 0 ")
+"""What the server reports of a batch's transaction: positions moved, rows added. Taking a partition
+over, or announcing where it waits, is only one of the two."""
+
 _RECEIVE_BYTES = 1 << 16
 _LOOPBACK = "127.0.0.1"
 
@@ -45,11 +49,11 @@ class DatabaseProxy:
         return bool(self._losses)
 
     def lose_next_commit(self) -> None:
-        """Cut the connection that sends the next COMMIT, which the server never sees."""
+        """Cut the connection that sends the next COMMIT of a batch; the server never sees it."""
         self._losses.append("request")
 
     def lose_next_commit_reply(self) -> None:
-        """Let the next COMMIT reach the server, and cut the connection instead of its reply."""
+        """Let the next COMMIT of a batch reach the server, and cut instead of passing its reply."""
         self._losses.append("reply")
 
     def cut(self) -> None:
@@ -107,6 +111,7 @@ class _Connection:
         self._server = server
         self._next_loss = next_loss
         self._swallows_reply = False
+        self._written = set[bytes]()
 
     def forward(self) -> None:
         _in_thread(self._forward_requests)
@@ -119,16 +124,24 @@ class _Connection:
     def _forward_requests(self) -> None:
         with contextlib.suppress(OSError):  # one of the two was closed
             while request := self._client.recv(_RECEIVE_BYTES):
-                loss = self._next_loss() if request.endswith(_COMMIT) else None
+                loss = self._loss_of(request)
                 if loss == "request":
                     break
                 self._swallows_reply = loss == "reply"
                 self._server.sendall(request)
         self.cut()
 
+    def _loss_of(self, request: bytes) -> Loss | None:
+        if not request.endswith(_COMMIT):
+            return None
+        is_of_a_batch = len(self._written) == len(_WRITES)
+        self._written.clear()
+        return self._next_loss() if is_of_a_batch else None
+
     def _forward_replies(self) -> None:
         with contextlib.suppress(OSError):
             while (reply := self._server.recv(_RECEIVE_BYTES)) and not self._swallows_reply:
+                self._written.update(write for write in _WRITES if write in reply)
                 self._client.sendall(reply)
         self.cut()
 

@@ -87,13 +87,13 @@ def secure_postgres(
     }  # fmt: skip
     options = shlex.join(f"--{name}={value}" for name, value in settings.items())
     run("pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", options)
-    pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+    process = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
     try:
         with psycopg.connect(server.verified_url, dbname="postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE flagpost")
         yield server
     finally:
-        processes.stop(psutil.Process(pid), signal.SIGINT)
+        processes.stop(process, signal.SIGINT)
 
 
 def _programs() -> Path:
