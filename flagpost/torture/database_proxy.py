@@ -48,6 +48,10 @@ class DatabaseProxy:
         """Whether a COMMIT is still to be lost."""
         return bool(self._losses)
 
+    def disarm(self) -> None:
+        """Lose nothing after all."""
+        self._losses.clear()
+
     def lose_next_commit(self) -> None:
         """Cut the connection that sends the next COMMIT of a batch; the server never sees it."""
         self._losses.append("request")

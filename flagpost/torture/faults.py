@@ -117,9 +117,11 @@ def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
         return _kill_member(scene, zombie)
     heir = crew.start()
     heir.order("SIGKILL", Step.AFTER_SCORING)
-    crew.await_death(heir, ORDER_SECONDS)
+    has_not_written = crew.await_death(heir, ORDER_SECONDS)
     zombie.process.send_signal(signal.SIGCONT)
     woken = time.monotonic()
+    if not has_not_written:
+        return Kind.FREEZE, woken
     crew.replace(heir)
     return fault.kind, woken
 
@@ -174,8 +176,10 @@ def _database_away(scene: Scene) -> Iterator[None]:
 
 def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Happened:
     arm(scene)
-    wait_until(lambda: not scene.site.proxy.is_armed, ORDER_SECONDS)
-    return fault.kind, time.monotonic()
+    if wait_until(lambda: not scene.site.proxy.is_armed, ORDER_SECONDS):
+        return fault.kind, time.monotonic()
+    scene.site.proxy.disarm()
+    return _kill(scene, fault)
 
 
 _INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {
