@@ -39,11 +39,16 @@ class Member:
         return (self.log.splitlines() or ["nothing"])[-1]
 
     @property
+    def listens(self) -> bool:
+        """Whether it has begun: its store is open, and it heeds signals."""
+        return (self.directory / "attempts").exists()
+
+    @property
     def attempts(self) -> list[Advance]:
         """What it was about to commit, failed attempts too."""
-        attempts = self.directory / "attempts"
-        lines = attempts.read_bytes().splitlines() if attempts.exists() else []
-        return [msgspec.json.decode(line, type=Advance) for line in lines]
+        attempts = (self.directory / "attempts").read_bytes() if self.listens else b""
+        whole_lines = attempts[: attempts.rfind(b"\n") + 1].splitlines()  # it may be writing now
+        return [msgspec.json.decode(line, type=Advance) for line in whole_lines]
 
     @property
     def has_failed(self) -> bool:
@@ -55,9 +60,14 @@ class Member:
         self.process.kill()
         self.process.wait()
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, when it has come so far that it ends well by it."""
+        wait_until(lambda: self.listens or self.process.poll() is not None, STOP_SECONDS)
+        self.process.terminate()
+
     def stop(self) -> None:
         """Ask it to end, and wait."""
-        self.process.terminate()
+        self.ask_to_end()
         self.process.wait(STOP_SECONDS)
 
     @contextmanager
@@ -145,7 +155,7 @@ class Crew:
     def stop_all(self) -> None:
         """Stop everybody at the same time."""
         for member in self.running:
-            member.process.terminate()
+            member.ask_to_end()
         for member in self.running:
             member.process.wait(STOP_SECONDS)
         self.running.clear()

@@ -36,6 +36,7 @@ class NotingStore(DyingStore):
     def __init__(self, attempts: Path, reach: Reach, engine: Engine, group: str) -> None:
         super().__init__(reach, engine, group)
         self._attempts = attempts
+        attempts.touch()
 
     def commit(self, effects: Effects) -> None:
         """Note a batch, then commit it."""

@@ -1,0 +1,23 @@
+"""Members of a run: one that is asked to end, and one that ends by itself."""
+
+from pathlib import Path
+
+from flagpost.torture.crew import Crew
+
+LISTENS_LATE = """
+import pathlib, signal, sys, time
+time.sleep(0.5)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+pathlib.Path(sys.argv[1], "attempts").touch()
+time.sleep(60)
+"""
+
+
+def test_a_member_that_still_starts_is_asked_to_end_when_it_can_end_well(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
+    member = crew.start()
+
+    member.stop()
+
+    assert member.process.returncode == 0
+    assert crew.failed() == []
