@@ -19,7 +19,7 @@ from flagpost.torture.truth import ModelUse
 from flagpost.torture.waiting import wait_until
 
 ORDER_SECONDS = 20
-"""A member that gets no batch for so long, and so no occasion to die, is killed all the same."""
+"""If no batch comes for so long, to die in or to lose the COMMIT of, a member is killed instead."""
 
 PAST_SESSION_SECONDS = SESSION_SECONDS + 2
 
@@ -173,8 +173,11 @@ def _database_away(scene: Scene) -> Iterator[None]:
 
 
 def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Happened:
+    proxy = scene.site.proxy
     arm(scene)
-    wait_until(lambda: not scene.site.proxy.is_armed, ORDER_SECONDS)
+    if not wait_until(lambda: not proxy.is_armed, ORDER_SECONDS):
+        proxy.disarm()
+        return _kill(scene, fault)
     return fault.kind, time.monotonic()
 
 

@@ -37,7 +37,7 @@ class Episode:
     """A fault and what followed from it.
 
     Attributes:
-        kind: what happened; a member that could not die at a step was killed all the same.
+        kind: what happened; where no batch came to die in, a member was killed instead.
         recovery_seconds: until all was done that had been sent soon after the fault.
         n_repeated: messages that were about to be committed and were not, so that somebody had to
             do them again.
