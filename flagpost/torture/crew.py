@@ -81,7 +81,9 @@ class Member:
 
     def order(self, name: str, step: Step) -> None:
         """Let it send itself a signal at a step of its next batch."""
-        (self.directory / "order").write_text(f"{name} {step}")
+        draft = self.directory / "order.draft"
+        draft.write_text(f"{name} {step}")
+        draft.rename(self.directory / "order")  # it may be looking now
 
     def is_frozen(self) -> bool:
         """Say whether it stands still."""

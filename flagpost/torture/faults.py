@@ -117,11 +117,12 @@ def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
         return _kill_member(scene, zombie)
     heir = crew.start()
     heir.order("SIGKILL", Step.AFTER_SCORING)
-    crew.await_death(heir, ORDER_SECONDS)
+    has_scored = crew.await_death(heir, ORDER_SECONDS)
+    heir.kill()
     zombie.process.send_signal(signal.SIGCONT)
     woken = time.monotonic()
     crew.replace(heir)
-    return fault.kind, woken
+    return fault.kind if has_scored else Kind.FREEZE, woken
 
 
 def _join(scene: Scene, fault: Fault) -> Happened:

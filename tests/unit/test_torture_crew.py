@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from flagpost.torture.crew import Crew
+from flagpost.torture.dying_member import Step
+from flagpost.torture.member import obey
 
 LISTENS_LATE = """
 import pathlib, signal, sys, time
@@ -20,4 +22,34 @@ def test_a_member_that_still_starts_is_asked_to_end_when_it_can_end_well(tmp_pat
     member.stop()
 
     assert member.process.returncode == 0
+    assert crew.failed() == []
+
+
+OBEYS = """
+import pathlib, sys
+from flagpost.torture.dying_member import Step
+from flagpost.torture.member import obey
+while True:
+    obey(pathlib.Path(sys.argv[1], "order"), Step.BEFORE_KAFKA_COMMIT)
+"""
+
+
+def test_an_order_for_another_step_is_left_alone(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    order.write_text(f"SIGKILL {Step.AFTER_SCORING}")
+
+    obey(order, Step.BEFORE_KAFKA_COMMIT)
+
+    assert order.exists()
+
+
+def test_a_member_that_looks_all_the_time_reads_whole_orders_alone(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, ("-c", OBEYS), {})
+    member = crew.start()
+
+    for _ in range(500):
+        member.order("SIGKILL", Step.AFTER_SCORING)
+    member.order("SIGKILL", Step.BEFORE_KAFKA_COMMIT)
+
+    assert crew.await_death(member, 60)
     assert crew.failed() == []
