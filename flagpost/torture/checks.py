@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from flagpost.core.effects import Advance
+from flagpost.core.effects import Advance, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.torture.ledger import Step
@@ -119,17 +119,23 @@ def check_flagged(rows: Iterable[FlaggedRow], truths: Truths) -> Iterator[Violat
             yield Violation("I2", Harm.CHANGED, text, *place)
 
 
-def check_labels(rows: Mapping[tuple[Partition, int], str], truths: Truths) -> Iterator[Violation]:
+def check_labels(
+    rows: Mapping[tuple[Partition, int], LabelIdentity], truths: Truths
+) -> Iterator[Violation]:
     """I2 for labels: each learned once, from the message that told it first."""
     expected = {
-        (partition, offset): name
+        (partition, offset): label
         for partition, truth in truths.items()
-        for offset, name in truth.names.items()
+        for offset, label in truth.labels.items()
     }
     for place in sorted(expected.keys() - rows.keys()):
         yield Violation("I2", Harm.LOST, f"the label of {expected[place]} is missing", *place)
     for place in sorted(rows.keys() - expected.keys()):
         yield Violation("I2", Harm.DOUBLED, f"no label of {rows[place]} belongs here", *place)
+    for place in sorted(expected.keys() & rows.keys()):
+        if rows[place] != expected[place]:
+            text = f"the label is {rows[place]}, not {expected[place]}"
+            yield Violation("I2", Harm.CHANGED, text, *place)
 
 
 def check_journal(journal: Mapping[Partition, Int64s], truths: Truths) -> Iterator[Violation]:

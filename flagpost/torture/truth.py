@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flagpost.core.effects import Counts
+from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
+from flagpost.core.micro_batch import label_identities
 from flagpost.core.scorer import Floats
 from flagpost.events import Partition, TransactionDecoder, Transactions
 from flagpost.label_events import LabelDecoder, Labels
@@ -43,7 +44,8 @@ class Truth:
 
     Attributes:
         fates: (n,) a `Fate` each.
-        names: by offset, the transaction id of what is flagged or learned.
+        names: by offset, the transaction id of what is flagged.
+        labels: by offset, what is learned.
         fraud_probability: (n,) of transactions, 0 elsewhere.
         model_version: of each flagged offset.
         entry_offsets: (k,) the messages that the journal has to hold, in order.
@@ -52,6 +54,7 @@ class Truth:
 
     fates: NDArray[np.int8]
     names: dict[int, str]
+    labels: dict[int, LabelIdentity]
     fraud_probability: Floats
     model_version: dict[int, str]
     entry_offsets: Int64s
@@ -116,6 +119,7 @@ def truth_of_transactions(
     return Truth(
         fates,
         names={offset: named[offset] for offset in versions},
+        labels={},
         fraud_probability=probability,
         model_version=versions,
         entry_offsets=offsets,
@@ -132,7 +136,8 @@ def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
     learned = rows.take(is_first)
     return Truth(
         fates,
-        names=dict(zip(learned.message_index.tolist(), learned.transaction_id, strict=True)),
+        names={},
+        labels=dict(zip(learned.message_index.tolist(), label_identities(learned), strict=True)),
         fraud_probability=np.zeros(fates.size),
         model_version={},
         entry_offsets=rows.message_index,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flagpost.core.effects import Advance, Counts
+from flagpost.core.effects import Advance, Counts, LabelIdentity
 from flagpost.events import Partition
 from flagpost.torture.checks import (
     FlaggedRow,
@@ -27,6 +27,7 @@ P = Partition("payments", 0)
 TRUTH = Truth(
     fates=np.array([Fate.CLEAN, Fate.FLAGGED, Fate.DEAD, Fate.DUPLICATE, Fate.CLEAN], np.int8),
     names={1: "TX1"},
+    labels={1: ("TX1", 7, True)},
     fraud_probability=np.array([0.1, 0.9, 0.0, 0.0, 0.2]),
     model_version={1: "m1"},
     entry_offsets=np.array([0, 1, 4]),
@@ -90,8 +91,15 @@ def test_the_fraud_table_has_to_be_that_of_the_offline_pass(
 
 
 def test_labels_have_to_be_stored_from_the_message_that_told_them_first() -> None:
-    assert harms(check_labels({(P, 1): "TX1"}, TRUTHS)) == []
-    assert harms(check_labels({(P, 3): "TX1"}, TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
+    label = ("TX1", 7, True)
+
+    assert harms(check_labels({(P, 1): label}, TRUTHS)) == []
+    assert harms(check_labels({(P, 3): label}, TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
+
+
+@pytest.mark.parametrize("label", [("TX2", 7, True), ("TX1", 8, True), ("TX1", 7, False)])
+def test_labels_have_to_say_what_their_messages_told(label: LabelIdentity) -> None:
+    assert harms(check_labels({(P, 1): label}, TRUTHS)) == [(Harm.CHANGED, 1)]
 
 
 @pytest.mark.parametrize(
