@@ -147,20 +147,23 @@ class Crew:
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
     def failed(self) -> list[Member]:
-        """Return those who ended by an error of their own."""
-        return [member for member in self.ever if member.has_failed]
+        """Return those who ended by an error, or whom nobody asked to end, each once."""
+        deserted = [member for member in self.running if member.process.poll() is not None]
+        failed = [member for member in self.ever if member.has_failed]
+        return [*failed, *(member for member in deserted if member not in failed)]
 
     def logs(self) -> dict[str, str]:
         """Return what everybody has said."""
         return {str(member.directory): member.log for member in self.ever}
 
     def stop_all(self) -> None:
-        """Stop everybody at the same time."""
-        for member in self.running:
+        """Stop everybody at the same time; who had ended before stays on the list."""
+        stopping = [member for member in self.running if member.process.poll() is None]
+        for member in stopping:
             member.ask_to_end()
-        for member in self.running:
+        for member in stopping:
             member.process.wait(STOP_SECONDS)
-        self.running.clear()
+            self.running.remove(member)
 
     def end(self) -> None:
         """Leave no process behind, whatever has happened."""

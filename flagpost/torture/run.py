@@ -127,9 +127,9 @@ def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
         _wait(scene, lambda: gauge.n_done() >= moment)
         kind, since = inject(scene, fault)
         time.sleep(max(since + PROBE_SECONDS - time.monotonic(), 0))
-        _wait(scene, partial(gauge.has_reached, gauge.ends()))
+        has_recovered = _wait(scene, partial(gauge.has_reached, gauge.ends()))
         recovery_seconds = time.monotonic() - since
-    has_caught_up = _wait(scene, partial(gauge.has_reached, gauge.ends()))
+    has_caught_up = has_recovered and _wait(scene, partial(gauge.has_reached, gauge.ends()))
     n_repeated = _n_messages(crew) - attempted - (gauge.n_done() - done)
     return Episode(kind, recovery_seconds, n_repeated, gauge.positions(), has_caught_up)
 
