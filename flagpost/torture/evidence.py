@@ -4,24 +4,35 @@ from collections.abc import Mapping
 
 import numpy as np
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from flagpost.core.effects import LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import FlaggedRow
+from flagpost.torture.checks import ScoredRow
 from flagpost.torture.delivered import Delivered
 
 
-def read_flagged(database_url: str) -> list[FlaggedRow]:
+def read_flagged(database_url: str) -> list[ScoredRow]:
     """Return the fraud table."""
+    return _read_scores(database_url, "fraud_transactions")
+
+
+def read_kept(database_url: str) -> list[ScoredRow]:
+    """Return the scores of all transactions."""
+    return _read_scores(database_url, "fraud_scores")
+
+
+def _read_scores(database_url: str, table: str) -> list[ScoredRow]:
+    query = SQL(
+        "SELECT topic, partition, kafka_offset, transaction_id, fraud_probability, model_version"
+        " FROM scores.{}"
+    )
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute(
-            "SELECT topic, partition, kafka_offset, transaction_id, fraud_probability,"
-            " model_version FROM scores.fraud_transactions"
-        ).fetchall()
-    return [FlaggedRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
+        rows = connection.execute(query.format(Identifier(table))).fetchall()
+    return [ScoredRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
 
 
 def read_labels(database_url: str) -> dict[tuple[Partition, int], LabelIdentity]:

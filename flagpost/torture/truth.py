@@ -44,10 +44,10 @@ class Truth:
 
     Attributes:
         fates: (n,) a `Fate` each.
-        names: by offset, the transaction id of what is flagged.
+        names: by offset, the transaction id of what is scored.
         labels: by offset, what is learned.
         fraud_probability: (n,) of transactions, 0 elsewhere.
-        model_version: of each flagged offset.
+        model_version: by offset, of what is scored.
         entry_offsets: (k,) the messages that the journal has to hold, in order.
         entries: (k, columns) what the journal has to say of them.
     """
@@ -114,11 +114,10 @@ def truth_of_transactions(
         is_flagged = found["is_flagged"].to_numpy(np.bool_)
         probability[offsets[chosen]] = found["fraud_probability"].to_numpy(np.float64)
         fates[offsets[chosen]] = np.where(is_flagged, Fate.FLAGGED, Fate.CLEAN)
-        versions.update(dict.fromkeys(offsets[chosen][is_flagged].tolist(), use.version))
-    named = dict(zip(offsets.tolist(), names.tolist(), strict=True))
+        versions.update(dict.fromkeys(offsets[chosen].tolist(), use.version))
     return Truth(
         fates,
-        names={offset: named[offset] for offset in versions},
+        names=dict(zip(offsets.tolist(), names.tolist(), strict=True)),
         labels={},
         fraud_probability=probability,
         model_version=versions,
