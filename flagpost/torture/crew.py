@@ -146,6 +146,10 @@ class Crew:
         """Wait for a member to die by its order; say whether it did."""
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
+    def all_listen(self) -> bool:
+        """Say whether everybody has begun."""
+        return all(member.listens for member in self.running)
+
     def failed(self) -> list[Member]:
         """Return those who ended by an error, or whom nobody asked to end, each once."""
         deserted = [member for member in self.running if member.process.poll() is not None]

@@ -16,11 +16,13 @@ time.sleep(60)
 def test_a_member_that_still_starts_is_asked_to_end_when_it_can_end_well(tmp_path: Path) -> None:
     crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
     member = crew.start()
+    assert not crew.all_listen()
 
     crew.part_with(member)
 
     assert member.process.returncode == 0
     assert crew.failed() == []
+    assert member.listens
 
 
 def test_a_member_that_ends_well_without_being_asked_has_failed(tmp_path: Path) -> None:
