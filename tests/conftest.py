@@ -1,5 +1,7 @@
 """Fixtures for tests that need the real Kafka or the real PostgreSQL."""
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -12,8 +14,22 @@ from sqlalchemy.engine import make_url
 
 from tests.stack import Servers, servers_for_tests
 
+COMPILE = """
+from flagpost.saved_model import load_saved_model
+from flagpost.settings import PRETRAINED_MODEL
+from flagpost.warm_up import load_kernels
+
+load_kernels(load_saved_model(PRETRAINED_MODEL).scoring_rules())
+"""
+
 WAIT_MOST = ("tests/torture", "tests/faults", "tests/security", "tests/end_to_end")
 """These begin first, in this order: while they wait for servers and sessions, others compute."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the kernels once, before many processes want to at the same time."""
+    if not hasattr(session.config, "workerinput"):
+        subprocess.run([sys.executable, "-c", COMPILE], check=True)  # noqa: S603 - our own program
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ from flagpost.dead_letters.reading import (
     select,
 )
 from flagpost.dead_letters.replay_command import replay
-from flagpost.dead_letters.report import as_json, facts_table, letters_table
+from flagpost.dead_letters.report import as_json, facts_table, letters_table, printable
 from flagpost.entry_point import entry_point
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letter_reader import read_value
@@ -64,7 +64,8 @@ def show(
 ) -> None:
     """Show one dead letter: what is wrong with it, its key and headers, and its whole value.
 
-    What Flagpost itself says of it holds no card number. Key, headers and value are the sender's.
+    What Flagpost itself says of it holds no card number. Key, headers and value are the sender's,
+    with control codes escaped; --value alone gives the bytes as they are.
 
     Example: flagpost dead-letters show transactions/3/1041 --value > message.json
     """
@@ -80,7 +81,7 @@ def show(
     with open_database(settings) as engine:
         replays = find_replays(engine, [place])
     Console().print(facts_table(found, replays.get(place)))
-    typer.echo("\n(no value)" if content is None else b"\n" + content)
+    typer.echo(f"\n{'(no value)' if content is None else printable(content)}")
 
 
 dead_letters = typer.Typer(

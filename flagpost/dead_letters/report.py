@@ -30,7 +30,7 @@ def letters_table(letters: Iterable[DeadLetter], replays: Replays) -> Table:
         time = f"{each.sent_at:%Y-%m-%d %H:%M:%S}" if each.sent_at else "-"
         state = state_of(replays.get(each.id))
         row = (str(each.id), time, each.reason, each.field or "-", state, each.message)
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     return table
 
 
@@ -43,12 +43,12 @@ def facts_table(letter: DeadLetter, replay: Replay | None) -> Table:
         "field": letter.field or "-",
         "message": letter.message,
         "replay": _replay_in_full(replay),
-        "key": "-" if letter.key is None else _text(letter.key),
-        **{f"header {name}": _text(content or b"") for name, content in letter.headers},
+        "key": "-" if letter.key is None else printable(letter.key),
+        **{f"header {name}": printable(content or b"") for name, content in letter.headers},
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, content in facts.items():
-        table.add_row(escape(name), escape(content))
+        table.add_row(escape(printable(name)), escape(printable(content)))
     return table
 
 
@@ -76,5 +76,11 @@ def _replay_in_full(replay: Replay | None) -> str:
     return f"replayed{' edited' if edited else ''} by {replay.claimed_by} at {replay.replayed_at}"
 
 
-def _text(content: bytes) -> str:
-    return content.decode(errors="backslashreplace")
+def printable(content: bytes | str) -> str:
+    """Return what a sender wrote with its control codes escaped: terminals would obey them."""
+    text = content if isinstance(content, str) else content.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -43,6 +44,9 @@ def _problems(settings: Settings) -> Iterator[str]:
     protocol = settings.kafka_security_protocol
     if not settings.kafka_bootstrap:
         yield "FLAGPOST_KAFKA_BOOTSTRAP is not set: run `flagpost up`, or set it to host:port"
+    for server in settings.kafka_bootstrap.split(","):
+        if not _is_address(server.strip()):
+            yield f"FLAGPOST_KAFKA_BOOTSTRAP: {server.strip()!r} is not host:port"
     given = {name for name in (*_OF_SASL, *_OF_TLS) if _is_given(getattr(settings, name))}
     if protocol.startswith("SASL_"):
         yield from _sasl_problems(given, protocol)
@@ -53,6 +57,16 @@ def _problems(settings: Settings) -> Iterator[str]:
             yield "FLAGPOST_KAFKA_CERTIFICATE_FILE and FLAGPOST_KAFKA_KEY_FILE need each other"
     else:
         yield from _useless(given & {*_OF_TLS}, protocol, "SSL or SASL_SSL")
+
+
+def _is_address(server: str) -> bool:
+    try:
+        parts = urlsplit(f"//{server}")
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")  # what the socket library will do
+    except ValueError:
+        return False
+    return bool(host) and port != 0
 
 
 def _sasl_problems(given: set[str], protocol: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from flagpost.core.effects import Advance
+from flagpost.core.effects import Advance, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.torture.ledger import Step
@@ -46,8 +46,8 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class FlaggedRow:
-    """A row of the fraud table."""
+class ScoredRow:
+    """A row of the fraud table, or of the kept scores."""
 
     partition: Partition
     offset: int
@@ -88,16 +88,27 @@ def check_epochs(steps: Iterable[Step], attempts: Iterable[Advance]) -> Iterator
             yield Violation("I1", Harm.OTHER, text, step.partition, step.start_offset)
 
 
-def check_flagged(rows: Iterable[FlaggedRow], truths: Truths) -> Iterator[Violation]:
+def check_flagged(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:
     """I2: each flagged transaction once, with the right model's score, bit for bit."""
-    found = dict[tuple[Partition, int], FlaggedRow]()
+    yield from _check_scores(rows, truths, "the fraud table", [Fate.FLAGGED])
+
+
+def check_kept(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:
+    """I2: the same of every scored transaction, clean ones too."""
+    yield from _check_scores(rows, truths, "the kept scores", [Fate.FLAGGED, Fate.CLEAN])
+
+
+def _check_scores(
+    rows: Iterable[ScoredRow], truths: Truths, table: str, fates: Sequence[Fate]
+) -> Iterator[Violation]:
+    found = dict[tuple[Partition, int], ScoredRow]()
     for row in rows:
         place = row.partition, row.offset
         if place in found:
             yield Violation("I2", Harm.DOUBLED, f"{row.transaction_id} is there twice", *place)
         found[place] = row
     expected = {
-        (partition, offset): FlaggedRow(
+        (partition, offset): ScoredRow(
             partition,
             offset,
             truth.names[offset],
@@ -105,31 +116,38 @@ def check_flagged(rows: Iterable[FlaggedRow], truths: Truths) -> Iterator[Violat
             truth.model_version[offset],
         )
         for partition, truth in truths.items()
-        for offset in truth.offsets_of(Fate.FLAGGED)
+        for fate in fates
+        for offset in truth.offsets_of(fate)
     }
     for place in sorted(expected.keys() - found.keys()):
-        text = f"{expected[place].transaction_id} is not in the fraud table"
+        text = f"{expected[place].transaction_id} is not in {table}"
         yield Violation("I2", Harm.LOST, text, *place)
     for place in sorted(found.keys() - expected.keys()):
-        text = f"{found[place].transaction_id} should not be in the fraud table"
+        text = f"{found[place].transaction_id} should not be in {table}"
         yield Violation("I2", Harm.DOUBLED, text, *place)
     for place in sorted(expected.keys() & found.keys()):
         if found[place] != expected[place]:
-            text = f"the fraud table has {found[place]}, not {expected[place]}"
+            text = f"{table} has {found[place]}, not {expected[place]}"
             yield Violation("I2", Harm.CHANGED, text, *place)
 
 
-def check_labels(rows: Mapping[tuple[Partition, int], str], truths: Truths) -> Iterator[Violation]:
+def check_labels(
+    rows: Mapping[tuple[Partition, int], LabelIdentity], truths: Truths
+) -> Iterator[Violation]:
     """I2 for labels: each learned once, from the message that told it first."""
     expected = {
-        (partition, offset): name
+        (partition, offset): label
         for partition, truth in truths.items()
-        for offset, name in truth.names.items()
+        for offset, label in truth.labels.items()
     }
     for place in sorted(expected.keys() - rows.keys()):
         yield Violation("I2", Harm.LOST, f"the label of {expected[place]} is missing", *place)
     for place in sorted(rows.keys() - expected.keys()):
         yield Violation("I2", Harm.DOUBLED, f"no label of {rows[place]} belongs here", *place)
+    for place in sorted(expected.keys() & rows.keys()):
+        if rows[place] != expected[place]:
+            text = f"the label is {rows[place]}, not {expected[place]}"
+            yield Violation("I2", Harm.CHANGED, text, *place)
 
 
 def check_journal(journal: Mapping[Partition, Int64s], truths: Truths) -> Iterator[Violation]:

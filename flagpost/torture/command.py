@@ -67,8 +67,11 @@ def torture(
         write_disturbed_log(log, customers, 2 * customers, DAYS, seed, n_bad)
         models = [PRETRAINED_MODEL, write_stricter_model(site.directory)]
         outcome = run_torture(site, plan, log, models, Servers(home), on_progress=on_progress)
-    command = f"flagpost torture --events {events} --kills {kills} --seed {seed}"
-    report = report_of(outcome, client, f"{command} --longest-outage {longest_outage:g}")
+    command = (
+        f"flagpost torture --events {events} --kills {kills} --seed {seed}"
+        f" --longest-outage {longest_outage:g} --client {client}"
+    )
+    report = report_of(outcome, client, command)
     _show(report)
     if out:
         _write(report, out)

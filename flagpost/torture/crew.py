@@ -39,25 +39,35 @@ class Member:
         return (self.log.splitlines() or ["nothing"])[-1]
 
     @property
+    def listens(self) -> bool:
+        """Whether it has begun: its store is open, and it heeds signals."""
+        return (self.directory / "attempts").exists()
+
+    @property
     def attempts(self) -> list[Advance]:
         """What it was about to commit, failed attempts too."""
-        attempts = self.directory / "attempts"
-        lines = attempts.read_bytes().splitlines() if attempts.exists() else []
-        return [msgspec.json.decode(line, type=Advance) for line in lines]
+        attempts = (self.directory / "attempts").read_bytes() if self.listens else b""
+        whole_lines = attempts[: attempts.rfind(b"\n") + 1].splitlines()  # it may be writing now
+        return [msgspec.json.decode(line, type=Advance) for line in whole_lines]
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended by itself, and not well; SIGTERM just ends a process that loads yet."""
-        return self.process.poll() not in {None, 0, -signal.SIGKILL, -signal.SIGTERM}
+        """Whether it ended by itself, and not well."""
+        return self.process.poll() not in {None, 0, -signal.SIGKILL}
 
     def kill(self) -> None:
         """End it at once."""
         self.process.kill()
         self.process.wait()
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, when it has come so far that it ends well by it."""
+        wait_until(lambda: self.listens or self.process.poll() is not None, STOP_SECONDS)
+        self.process.terminate()
+
     def stop(self) -> None:
         """Ask it to end, and wait."""
-        self.process.terminate()
+        self.ask_to_end()
         self.process.wait(STOP_SECONDS)
 
     @contextmanager
@@ -71,7 +81,9 @@ class Member:
 
     def order(self, name: str, step: Step) -> None:
         """Let it send itself a signal at a step of its next batch."""
-        (self.directory / "order").write_text(f"{name} {step}")
+        draft = self.directory / "order.draft"
+        draft.write_text(f"{name} {step}")
+        draft.rename(self.directory / "order")  # it may be looking now
 
     def is_frozen(self) -> bool:
         """Say whether it stands still."""
@@ -134,21 +146,28 @@ class Crew:
         """Wait for a member to die by its order; say whether it did."""
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
+    def all_listen(self) -> bool:
+        """Say whether everybody has begun."""
+        return all(member.listens for member in self.running)
+
     def failed(self) -> list[Member]:
-        """Return those who ended by an error of their own."""
-        return [member for member in self.ever if member.has_failed]
+        """Return those who ended by an error, or whom nobody asked to end, each once."""
+        deserted = [member for member in self.running if member.process.poll() is not None]
+        failed = [member for member in self.ever if member.has_failed]
+        return [*failed, *(member for member in deserted if member not in failed)]
 
     def logs(self) -> dict[str, str]:
         """Return what everybody has said."""
         return {str(member.directory): member.log for member in self.ever}
 
     def stop_all(self) -> None:
-        """Stop everybody at the same time."""
-        for member in self.running:
-            member.process.terminate()
-        for member in self.running:
+        """Stop everybody at the same time; who had ended before stays on the list."""
+        stopping = [member for member in self.running if member.process.poll() is None]
+        for member in stopping:
+            member.ask_to_end()
+        for member in stopping:
             member.process.wait(STOP_SECONDS)
-        self.running.clear()
+            self.running.remove(member)
 
     def end(self) -> None:
         """Leave no process behind, whatever has happened."""

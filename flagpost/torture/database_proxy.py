@@ -1,6 +1,7 @@
 """A network between a worker and its database that can fail and come back."""
 
 import contextlib
+import re
 import socket
 import threading
 from collections import deque
@@ -10,11 +11,11 @@ from typing import Literal
 from sqlalchemy.engine import make_url
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-"""How both drivers ask for it: a simple query, and nothing behind it."""
+_ROLLBACK = b"Q\x00\x00\x00\x0dROLLBACK\x00"
+"""How both drivers ask for them: a simple query, and nothing behind it."""
 
-_WRITES = (b"UPDATE ", b"INSERT 0 ")
-"""What the server reports of a batch's transaction: positions moved, rows added. Taking a partition
-over, or announcing where it waits, is only one of the two."""
+_CHANGED = re.compile(rb"C\0\0\0.(INSERT|UPDATE) ", re.DOTALL)
+"""How the server says that a statement wrote."""
 
 _RECEIVE_BYTES = 1 << 16
 _LOOPBACK = "127.0.0.1"
@@ -25,6 +26,8 @@ Loss = Literal["request", "reply"]
 class DatabaseProxy:
     """Forwards connections to a server; while cut, there are none and new ones are refused.
 
+    The COMMIT that is lost is that of a batch, which inserts and updates in one transaction; a
+    worker commits its reads, too, and nothing hangs on those.
     The server may go away and come back: a connection that cannot reach it is closed at once.
     Connections must not be encrypted, or no COMMIT is recognised.
     """
@@ -48,17 +51,17 @@ class DatabaseProxy:
         """Whether a COMMIT is still to be lost."""
         return bool(self._losses)
 
-    def disarm(self) -> None:
-        """Lose nothing after all."""
-        self._losses.clear()
-
     def lose_next_commit(self) -> None:
-        """Cut the connection that sends the next COMMIT of a batch; the server never sees it."""
+        """Cut the connection that sends the next batch's COMMIT, which the server never sees."""
         self._losses.append("request")
 
     def lose_next_commit_reply(self) -> None:
-        """Let the next COMMIT of a batch reach the server, and cut instead of passing its reply."""
+        """Let the next batch's COMMIT reach the server, and cut the connection, not its reply."""
         self._losses.append("reply")
+
+    def disarm(self) -> None:
+        """Lose nothing after all."""
+        self._losses.clear()
 
     def cut(self) -> None:
         """Close every connection and refuse new ones, until `restore`."""
@@ -114,8 +117,8 @@ class _Connection:
         self._client = client
         self._server = server
         self._next_loss = next_loss
+        self._changes: set[bytes] = set()  # of the transaction under way
         self._swallows_reply = False
-        self._written = set[bytes]()
 
     def forward(self) -> None:
         _in_thread(self._forward_requests)
@@ -136,16 +139,16 @@ class _Connection:
         self.cut()
 
     def _loss_of(self, request: bytes) -> Loss | None:
-        if not request.endswith(_COMMIT):
+        if not request.endswith((_COMMIT, _ROLLBACK)):
             return None
-        is_of_a_batch = len(self._written) == len(_WRITES)
-        self._written.clear()
-        return self._next_loss() if is_of_a_batch else None
+        changes, self._changes = self._changes, set()
+        is_batch = request.endswith(_COMMIT) and changes == {b"INSERT", b"UPDATE"}
+        return self._next_loss() if is_batch else None
 
     def _forward_replies(self) -> None:
         with contextlib.suppress(OSError):
             while (reply := self._server.recv(_RECEIVE_BYTES)) and not self._swallows_reply:
-                self._written.update(write for write in _WRITES if write in reply)
+                self._changes.update(_CHANGED.findall(reply))
                 self._client.sendall(reply)
         self.cut()
 

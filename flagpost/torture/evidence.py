@@ -4,31 +4,48 @@ from collections.abc import Mapping
 
 import numpy as np
 import psycopg
+from psycopg.sql import SQL, Identifier
 
+from flagpost.core.effects import LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
-from flagpost.torture.checks import FlaggedRow
+from flagpost.postgres.times import to_us
+from flagpost.torture.checks import ScoredRow
 from flagpost.torture.delivered import Delivered
 
 
-def read_flagged(database_url: str) -> list[FlaggedRow]:
+def read_flagged(database_url: str) -> list[ScoredRow]:
     """Return the fraud table."""
-    with psycopg.connect(database_url) as connection:
-        rows = connection.execute(
-            "SELECT topic, partition, kafka_offset, transaction_id, fraud_probability,"
-            " model_version FROM scores.fraud_transactions"
-        ).fetchall()
-    return [FlaggedRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
+    return _read_scores(database_url, "fraud_transactions")
 
 
-def read_labels(database_url: str) -> dict[tuple[Partition, int], str]:
-    """Return the transaction ids of the labels, by the messages that told them."""
+def read_kept(database_url: str) -> list[ScoredRow]:
+    """Return the scores of all transactions."""
+    return _read_scores(database_url, "fraud_scores")
+
+
+def _read_scores(database_url: str, table: str) -> list[ScoredRow]:
+    query = SQL(
+        "SELECT topic, partition, kafka_offset, transaction_id, fraud_probability, model_version"
+        " FROM scores.{}"
+    )
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(query.format(Identifier(table))).fetchall()
+    return [ScoredRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
+
+
+def read_labels(database_url: str) -> dict[tuple[Partition, int], LabelIdentity]:
+    """Return the labels, by the messages that told them."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT topic, partition, kafka_offset, transaction_id FROM label.fraud_labels"
+            "SELECT topic, partition, kafka_offset, transaction_id, known_at, is_fraud"
+            " FROM label.fraud_labels"
         ).fetchall()
-    return {(Partition(topic, number), offset): name for topic, number, offset, name in rows}
+    return {
+        (Partition(topic, number), offset): (name, to_us(known_at), is_fraud)
+        for topic, number, offset, name, known_at, is_fraud in rows
+    }
 
 
 def read_journal(database_url: str) -> dict[Partition, Int64s]:

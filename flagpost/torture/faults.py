@@ -19,7 +19,7 @@ from flagpost.torture.truth import ModelUse
 from flagpost.torture.waiting import wait_until
 
 ORDER_SECONDS = 20
-"""A member that gets no batch for so long, and so no occasion to die, is killed all the same."""
+"""If no batch comes for so long, to die in or to lose the COMMIT of, a member is killed instead."""
 
 PAST_SESSION_SECONDS = SESSION_SECONDS + 2
 
@@ -117,13 +117,12 @@ def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
         return _kill_member(scene, zombie)
     heir = crew.start()
     heir.order("SIGKILL", Step.AFTER_SCORING)
-    has_not_written = crew.await_death(heir, ORDER_SECONDS)
+    has_scored = crew.await_death(heir, ORDER_SECONDS)
+    heir.kill()
     zombie.process.send_signal(signal.SIGCONT)
     woken = time.monotonic()
-    if not has_not_written:
-        return Kind.FREEZE, woken
     crew.replace(heir)
-    return fault.kind, woken
+    return fault.kind if has_scored else Kind.FREEZE, woken
 
 
 def _join(scene: Scene, fault: Fault) -> Happened:
@@ -175,11 +174,12 @@ def _database_away(scene: Scene) -> Iterator[None]:
 
 
 def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Happened:
+    proxy = scene.site.proxy
     arm(scene)
-    if wait_until(lambda: not scene.site.proxy.is_armed, ORDER_SECONDS):
-        return fault.kind, time.monotonic()
-    scene.site.proxy.disarm()
-    return _kill(scene, fault)
+    if not wait_until(lambda: not proxy.is_armed, ORDER_SECONDS):
+        proxy.disarm()
+        return _kill(scene, fault)
+    return fault.kind, time.monotonic()
 
 
 _INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {

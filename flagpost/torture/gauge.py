@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -85,13 +86,13 @@ class Gauge:
 def kafka_watched(site: Site) -> Iterator[list[Violation]]:
     """Look twice a second whether Kafka is told of more than is committed; gives what was seen."""
     found, over = list[Violation](), threading.Event()
-    watching = threading.Thread(target=_watch, args=(Gauge(site), found, over))
-    watching.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        watching.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(_watch, Gauge(site), found, over)
+        try:
+            yield found
+        finally:
+            over.set()
+        watching.result()  # who looks no more has not seen that all is well
 
 
 def _watch(gauge: Gauge, found: list[Violation], over: threading.Event) -> None:

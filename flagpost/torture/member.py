@@ -6,6 +6,7 @@ which the member sends it to itself; `attempts` takes every advance before it is
 
 import os
 import signal
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,7 @@ class NotingStore(DyingStore):
     def __init__(self, attempts: Path, reach: Reach, engine: Engine, group: str) -> None:
         super().__init__(reach, engine, group)
         self._attempts = attempts
+        attempts.touch()
 
     def commit(self, effects: Effects) -> Counts:
         """Note a batch, then commit it."""
@@ -45,8 +47,8 @@ class NotingStore(DyingStore):
 
 
 def obey(order: Path, step: Step) -> None:
-    """Carry out an order, once, if this is its step."""
-    if order.exists():
+    """Carry out an order, once, if this is its step; another thread may be faster."""
+    with suppress(FileNotFoundError):
         name, at = order.read_text().split()
         if at == step:
             order.unlink()

@@ -28,7 +28,7 @@ EXPLANATION = (
 
 INVARIANTS = {
     "I1": "committed steps tile each partition, their counts are right",
-    "I2": "fraud table and labels equal the offline pass, bit for bit",
+    "I2": "all scores, fraud table and labels equal the offline pass, bit for bit",
     "I3": "Kafka's offset is never ahead of the position",
     "I4": "the journal has each accepted message once, in order",
     "I5": "dead letters are exactly the bad messages",

@@ -37,7 +37,7 @@ class Episode:
     """A fault and what followed from it.
 
     Attributes:
-        kind: what really happened; where a step of a batch did not come, a member was just killed.
+        kind: what happened; where no batch came to die in, a member was killed instead.
         recovery_seconds: until all was done that had been sent soon after the fault.
         n_repeated: messages that were about to be committed and were not, so that somebody had to
             do them again.
@@ -121,15 +121,16 @@ def _begin(scene: Scene, n_members: int) -> None:
 
 def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
     gauge, crew = scene.gauge, scene.crew
+    _wait(scene, crew.all_listen)  # who finds a server away at its start ends, and rightly so
     done, attempted = gauge.n_done(), _n_messages(crew)
     moment = done + fault.moment * len(part.values)
     with sending(scene.site, part, PART_SECONDS):
         _wait(scene, lambda: gauge.n_done() >= moment)
         kind, since = inject(scene, fault)
         time.sleep(max(since + PROBE_SECONDS - time.monotonic(), 0))
-        _wait(scene, partial(gauge.has_reached, gauge.ends()))
+        has_recovered = _wait(scene, partial(gauge.has_reached, gauge.ends()))
         recovery_seconds = time.monotonic() - since
-    has_caught_up = _wait(scene, partial(gauge.has_reached, gauge.ends()))
+    has_caught_up = has_recovered and _wait(scene, partial(gauge.has_reached, gauge.ends()))
     n_repeated = _n_messages(crew) - attempted - (gauge.n_done() - done)
     return Episode(kind, recovery_seconds, n_repeated, gauge.positions(), has_caught_up)
 

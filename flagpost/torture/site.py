@@ -66,4 +66,5 @@ class Site:
             "FLAGPOST_GROUP": self.name,
             "FLAGPOST_KAFKA_CLIENT": self.client,
             "FLAGPOST_SESSION_SECONDS": str(SESSION_SECONDS),
+            "FLAGPOST_KEEP_SCORES": "all",  # so that no score can change unseen
         }

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flagpost.core.effects import Counts
+from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats
 from flagpost.events import Partition, TransactionDecoder, Transactions
@@ -43,15 +43,17 @@ class Truth:
 
     Attributes:
         fates: (n,) a `Fate` each.
-        names: by offset, the transaction id of what is flagged or learned.
+        names: by offset, the transaction id of what is scored.
+        labels: by offset, what is learned.
         fraud_probability: (n,) of transactions, 0 elsewhere.
-        model_version: of each flagged offset.
+        model_version: by offset, of what is scored.
         entry_offsets: (k,) the messages that the journal has to hold, in order.
         entries: (k, columns) what the journal has to say of them.
     """
 
     fates: NDArray[np.int8]
     names: dict[int, str]
+    labels: dict[int, LabelIdentity]
     fraud_probability: Floats
     model_version: dict[int, str]
     entry_offsets: Int64s
@@ -111,11 +113,11 @@ def truth_of_transactions(
         is_flagged = found["is_flagged"].to_numpy(np.bool_)
         probability[offsets[chosen]] = found["fraud_probability"].to_numpy(np.float64)
         fates[offsets[chosen]] = np.where(is_flagged, Fate.FLAGGED, Fate.CLEAN)
-        versions.update(dict.fromkeys(offsets[chosen][is_flagged].tolist(), use.version))
-    named = dict(zip(offsets.tolist(), names.tolist(), strict=True))
+        versions.update(dict.fromkeys(offsets[chosen].tolist(), use.version))
     return Truth(
         fates,
-        names={offset: named[offset] for offset in versions},
+        names=dict(zip(offsets.tolist(), names.tolist(), strict=True)),
+        labels={},
         fraud_probability=probability,
         model_version=versions,
         entry_offsets=offsets,
@@ -132,12 +134,18 @@ def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
     learned = rows.take(is_first)
     return Truth(
         fates,
-        names=dict(zip(learned.message_index.tolist(), learned.transaction_id, strict=True)),
+        names={},
+        labels=dict(zip(learned.message_index.tolist(), _label_identities(learned), strict=True)),
         fraud_probability=np.zeros(fates.size),
         model_version={},
         entry_offsets=rows.message_index,
         entries=label_rows(rows),
     )
+
+
+def _label_identities(labels: Labels) -> list[LabelIdentity]:
+    columns = labels.known_at_us.tolist(), labels.is_fraud.tolist()
+    return list(zip(labels.transaction_id, *columns, strict=True))
 
 
 def _is_first(identities: Int64s) -> NDArray[np.bool_]:

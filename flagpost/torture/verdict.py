@@ -73,6 +73,7 @@ def compare(
     yield from checks.check_steps(steps, truths)
     yield from checks.check_epochs(steps, attempts)
     yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
+    yield from checks.check_kept(evidence.read_kept(site.database_url), transactions)
     yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
     yield from checks.check_journal(evidence.read_journal(site.database_url), truths)
     yield from checks.check_dead_letters(

@@ -55,3 +55,17 @@ def test_after_a_commit_that_never_arrived_nothing_is_written(
 
     assert store.acquire({A: 0}) == {A: Position(2, 0, None)}
     assert store.totals("transactions") == {A: Counts()}
+
+
+def test_the_commit_of_a_read_is_never_the_one_that_is_lost(
+    store: PostgresStore, proxy: DatabaseProxy
+) -> None:
+    proxy.lose_next_commit_reply()
+
+    assert store.totals("transactions") == {A: Counts()}
+    store.announce({A: 0}, {A: 1})
+    assert proxy.is_armed
+
+    with pytest.raises(Unavailable):
+        store.commit(BATCH)
+    assert not proxy.is_armed

@@ -3,6 +3,7 @@
 import pytest
 
 from flagpost.dead_letters.letter import REPLAY_OF, LetterId, read_letter
+from flagpost.dead_letters.report import printable
 from flagpost.errors import Refused
 
 OURS = [
@@ -46,3 +47,14 @@ def test_an_id_is_read_as_it_is_shown() -> None:
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="expected TOPIC/PARTITION/OFFSET"):
         LetterId.parse(text)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1b]0;mine\x07", b"\xc2\x9b31m", b"\xe2\x80\xaeevil", b"\r\xff"]
+)
+def test_what_a_sender_wrote_does_nothing_to_a_terminal(content: bytes) -> None:
+    assert printable(content).isprintable()
+
+
+def test_lines_and_letters_stay_as_they_are() -> None:
+    assert printable('{\n\t"ü": 1 }'.encode()) == '{\n\t"ü": 1 }'

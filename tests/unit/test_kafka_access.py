@@ -48,6 +48,21 @@ IMPOSSIBLE: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "server", ["host:²", "a..b:9093", "[::1:9", "host:99999", "host:0", ":9093", "one:1,,two:2"]
+)
+def test_a_server_that_is_no_address_is_named(server: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"FLAGPOST_KAFKA_BOOTSTRAP: .* is not host:port"):
+        kafka_access(load_settings(kafka_bootstrap=server))
+
+
+@pytest.mark.parametrize(
+    "servers", ["localhost:9092", "one:1, two:2", "[::1]:9093", "10.0.0.1", "my_broker-1.lan.:9092"]
+)
+def test_addresses_of_brokers_are_taken_as_they_are(servers: str) -> None:
+    assert kafka_access(load_settings(kafka_bootstrap=servers)).bootstrap == servers
+
+
 @pytest.mark.parametrize("case", IMPOSSIBLE)
 def test_settings_that_contradict_each_other_are_named(case: str) -> None:
     chosen, named = IMPOSSIBLE[case]

@@ -6,16 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flagpost.core.effects import Advance, Counts
+from flagpost.core.effects import Advance, Counts, LabelIdentity
 from flagpost.events import Partition
 from flagpost.torture.checks import (
-    FlaggedRow,
     Harm,
+    ScoredRow,
     Violation,
     check_dead_letters,
     check_epochs,
     check_flagged,
     check_journal,
+    check_kept,
     check_labels,
     check_no_secret,
     check_steps,
@@ -26,14 +27,15 @@ from flagpost.torture.truth import Fate, Truth
 P = Partition("payments", 0)
 TRUTH = Truth(
     fates=np.array([Fate.CLEAN, Fate.FLAGGED, Fate.DEAD, Fate.DUPLICATE, Fate.CLEAN], np.int8),
-    names={1: "TX1"},
+    names={0: "TX0", 1: "TX1", 4: "TX4"},
+    labels={1: ("TX1", 7, True)},
     fraud_probability=np.array([0.1, 0.9, 0.0, 0.0, 0.2]),
-    model_version={1: "m1"},
+    model_version=dict.fromkeys((0, 1, 4), "m1"),
     entry_offsets=np.array([0, 1, 4]),
     entries=np.array([[10, 1], [11, 1], [14, 1]]),
 )
 TRUTHS = {P: TRUTH}
-FLAGGED = FlaggedRow(P, 1, "TX1", 0.9, "m1")
+FLAGGED = ScoredRow(P, 1, "TX1", 0.9, "m1")
 
 
 def step(start: int, end: int, *counts: int, epoch: int = 1) -> Step:
@@ -84,14 +86,30 @@ def test_a_step_has_to_be_made_by_the_owner() -> None:
     ids=["right", "missing", "twice", "one too many", "last bit", "model"],
 )
 def test_the_fraud_table_has_to_be_that_of_the_offline_pass(
-    rows: list[FlaggedRow], found: list[tuple[Harm, int | None]]
+    rows: list[ScoredRow], found: list[tuple[Harm, int | None]]
 ) -> None:
     assert harms(check_flagged(rows, TRUTHS)) == found
 
 
+def test_the_score_of_a_clean_transaction_has_to_be_that_of_the_offline_pass() -> None:
+    kept = [ScoredRow(P, 0, "TX0", 0.1, "m1"), FLAGGED, ScoredRow(P, 4, "TX4", 0.2, "m1")]
+    changed = replace(kept[2], fraud_probability=np.nextafter(0.2, 1))
+
+    assert harms(check_kept(kept, TRUTHS)) == []
+    assert harms(check_kept(kept[1:], TRUTHS)) == [(Harm.LOST, 0)]
+    assert harms(check_kept([*kept[:2], changed], TRUTHS)) == [(Harm.CHANGED, 4)]
+
+
 def test_labels_have_to_be_stored_from_the_message_that_told_them_first() -> None:
-    assert harms(check_labels({(P, 1): "TX1"}, TRUTHS)) == []
-    assert harms(check_labels({(P, 3): "TX1"}, TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
+    label = ("TX1", 7, True)
+
+    assert harms(check_labels({(P, 1): label}, TRUTHS)) == []
+    assert harms(check_labels({(P, 3): label}, TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
+
+
+@pytest.mark.parametrize("label", [("TX2", 7, True), ("TX1", 8, True), ("TX1", 7, False)])
+def test_labels_have_to_say_what_their_messages_told(label: LabelIdentity) -> None:
+    assert harms(check_labels({(P, 1): label}, TRUTHS)) == [(Harm.CHANGED, 1)]
 
 
 @pytest.mark.parametrize(

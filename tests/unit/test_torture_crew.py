@@ -1,0 +1,46 @@
+"""Members of a run: one that is asked to end, and one that ends by itself."""
+
+from pathlib import Path
+
+from flagpost.torture.crew import Crew
+
+LISTENS_LATE = """
+import pathlib, signal, sys, time
+time.sleep(0.5)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+pathlib.Path(sys.argv[1], "attempts").touch()
+time.sleep(60)
+"""
+
+
+def test_a_member_that_still_starts_is_asked_to_end_when_it_can_end_well(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
+    member = crew.start()
+    assert not crew.all_listen()
+
+    crew.part_with(member)
+
+    assert member.process.returncode == 0
+    assert crew.failed() == []
+    assert member.listens
+
+
+def test_a_member_that_ends_well_without_being_asked_has_failed(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, ("-c", ""), {})
+    member = crew.start()
+    member.process.wait(60)
+
+    crew.stop_all()
+
+    assert crew.failed() == [member]
+
+
+def test_a_member_that_an_order_killed_has_not_failed_when_it_is_replaced(tmp_path: Path) -> None:
+    crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
+    member = crew.start()
+    member.kill()
+
+    crew.replace(member)
+
+    assert crew.failed() == []
+    crew.end()
