@@ -68,8 +68,8 @@ def rewind(
         console.print(plan_table(steps))
         for group in found.other_groups:
             console.print(
-                f"Group {group} reads these topics, too: its flagged transactions of these "
-                "messages go as well, for rows have no group.",
+                f"Group {group} reads these topics, too: its flagged transactions, kept "
+                "scores and labels of these messages go as well, for rows have no group.",
                 markup=False, highlight=False,
             )  # fmt: skip
         if not yes:

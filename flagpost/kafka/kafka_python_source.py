@@ -15,6 +15,7 @@ from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
 
+from flagpost.errors import Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
@@ -192,7 +193,10 @@ class KafkaPythonSource:
     def topic_ids(self) -> dict[str, str]:
         """See `Source.topic_ids`."""
         self.partitions()  # asks the brokers for what the client does not know
-        return self._known_ids(self._topics)
+        ids = self._known_ids(self._topics)
+        for topic in self._topics - ids.keys():
+            raise Unavailable(f"Kafka does not tell the id of topic {topic!r}; brokers do from 2.8")
+        return ids
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -288,11 +292,15 @@ class KafkaPythonSource:
             raise translated(FencedInstanceIdError(), "sending heartbeats")
 
     def _known_ids(self, topics: Iterable[str]) -> dict[str, str]:
-        """As Kafka writes them: the bytes of a UUID in base 64, for URLs, without padding."""
+        """As Kafka writes them: the bytes of a UUID in base 64, for URLs, without padding.
+
+        A topic of which the brokers have not told the id (yet) is left out.
+        """
         ids = {topic: self._client.cluster.topic_id(topic) for topic in topics}
         return {
             topic: urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")
             for topic, topic_id in ids.items()
+            if topic_id is not None
         }
 
 

@@ -136,15 +136,30 @@ _ADVANCE = (
 )
 
 _waiting = recordset("waiting", *_KEY, StreamPosition.epoch, StreamPosition.waits_at)
+_still_mine = (
+    select(_waiting)
+    .join_from(
+        _waiting,
+        StreamPosition,
+        and_(
+            StreamPosition.topic == _waiting.c.topic,
+            StreamPosition.partition == _waiting.c.partition,
+            StreamPosition.group == _GROUP,
+            StreamPosition.epoch == _waiting.c.epoch,
+        ),
+    )
+    .order_by(*_KEY)
+    .with_for_update(of=StreamPosition)
+    .cte("still_mine")
+)
 _ANNOUNCE = (
     update(StreamPosition)
     .where(
-        StreamPosition.topic == _waiting.c.topic,
-        StreamPosition.partition == _waiting.c.partition,
+        StreamPosition.topic == _still_mine.c.topic,
+        StreamPosition.partition == _still_mine.c.partition,
         StreamPosition.group == _GROUP,
-        StreamPosition.epoch == _waiting.c.epoch,
     )
-    .values({StreamPosition.waits_at: _waiting.c.waits_at})
+    .values({StreamPosition.waits_at: _still_mine.c.waits_at})
 )
 
 
@@ -204,9 +219,20 @@ def advance(connection: Connection, group: str, advances: Sequence[Advance]) -> 
 
 def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:
     """Note what went wrong with all that this owner took over and nobody after it."""
+    owned = (
+        select(*_KEY)
+        .where(StreamPosition.group == group, StreamPosition.owner == owner)
+        .order_by(*_KEY)
+        .with_for_update()
+        .cte("owned")
+    )
     noted = (
         update(StreamPosition)
-        .where(StreamPosition.group == group, StreamPosition.owner == owner)
+        .where(
+            StreamPosition.topic == owned.c.topic,
+            StreamPosition.partition == owned.c.partition,
+            StreamPosition.group == group,
+        )
         .values(last_error=error, last_error_at=at)
     )
     connection.execute(noted)

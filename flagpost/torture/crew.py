@@ -118,7 +118,7 @@ class Crew:
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, *self.program, str(directory)],
-                env={**os.environ, **self.environment, **identity},
+                env={**_environment_of_others(), **self.environment, **identity},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -185,3 +185,8 @@ class Crew:
             name = f"{'dynamic' if number % 2 else 'static'}-{number}"
             if name not in taken:
                 yield name
+
+
+def _environment_of_others() -> dict[str, str]:
+    """Return the environment without settings of ours: a run depends on its arguments alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FLAGPOST_")}

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from os import cpu_count
-from platform import python_version
+from platform import machine, python_version, system
 from statistics import median
 
 import msgspec
@@ -68,6 +68,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     minutes: float
     client: str
+    machine: str
     cores: int | None
     memory_bytes: int
     python: str
@@ -103,6 +104,7 @@ def report_of(outcome: Outcome, client: str, command: str) -> Report:
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         minutes=round(outcome.seconds / 60, 1),
         client=client,
+        machine=f"{system()} on {machine()}",
         cores=cpu_count(),
         memory_bytes=psutil.virtual_memory().total,
         python=python_version(),
@@ -164,8 +166,8 @@ def tables(report: Report) -> Iterator[Table]:
 def to_markdown(report: Report) -> str:
     """Write the report as a page."""
     conditions = (
-        f"{report.date}, {report.cores} cores with {report.memory_bytes / 2**30:.0f} GiB for"
-        " everything: broker, database and members. Python"
+        f"{report.date}, {report.machine}, {report.cores} cores with"
+        f" {report.memory_bytes / 2**30:.0f} GiB for broker, database and members. Python"
         f" {report.python}, Kafka {report.kafka}, client {report.client}, session timeout"
         f" {report.session_seconds} s."
     )
