@@ -1,15 +1,14 @@
-"""The client that the settings or the caller name."""
+"""The client that the settings or the caller name.
+
+Only that one is imported: it takes a while, and a member that starts anew is waited for.
+"""
 
 from collections.abc import Iterable
 
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.access_check import check_access
 from flagpost.kafka.access_settings import kafka_access
-from flagpost.kafka.confluent_publisher import ConfluentPublisher
-from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.group import GroupMember
-from flagpost.kafka.kafka_python_publisher import KafkaPythonPublisher
-from flagpost.kafka.kafka_python_source import KafkaPythonSource
 from flagpost.kafka.publisher import Publisher
 from flagpost.kafka.source import Source
 from flagpost.settings import KafkaClient, Settings
@@ -24,9 +23,14 @@ def open_source(settings: Settings, topics: Iterable[str]) -> Source:
     """
     access = kafka_access(settings)
     check_access(access)
-    opened = ConfluentSource if settings.kafka_client == "confluent" else KafkaPythonSource
     member = GroupMember(settings.group, settings.member_id, settings.session_seconds)
-    return opened(access, member, topics)
+    if settings.kafka_client == "confluent":
+        from flagpost.kafka.confluent_source import ConfluentSource  # noqa: PLC0415
+
+        return ConfluentSource(access, member, topics)
+    from flagpost.kafka.kafka_python_source import KafkaPythonSource  # noqa: PLC0415
+
+    return KafkaPythonSource(access, member, topics)
 
 
 def open_publisher(access: KafkaAccess, client: KafkaClient) -> Publisher:
@@ -37,5 +41,10 @@ def open_publisher(access: KafkaAccess, client: KafkaClient) -> Publisher:
         Unavailable: no broker answers within ten seconds.
     """
     check_access(access)
-    opened = ConfluentPublisher if client == "confluent" else KafkaPythonPublisher
-    return opened(access)
+    if client == "confluent":
+        from flagpost.kafka.confluent_publisher import ConfluentPublisher  # noqa: PLC0415
+
+        return ConfluentPublisher(access)
+    from flagpost.kafka.kafka_python_publisher import KafkaPythonPublisher  # noqa: PLC0415
+
+    return KafkaPythonPublisher(access)
