@@ -392,7 +392,11 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
 
 
 def _ids(found: Mapping[str, TopicDescription]) -> dict[str, str]:
-    return {topic: str(description.topic_id) for topic, description in found.items()}
+    """As Kafka writes them. Here the client takes the letters of base 64 that are not for URLs."""
+    return {
+        topic: str(description.topic_id).replace("+", "-").replace("/", "_")
+        for topic, description in found.items()
+    }
 
 
 def _offset(message: Message) -> int:

@@ -23,7 +23,7 @@ SCHEMAS = ("stream", "scores", "label", "feature", "analyst")
 
 Rights = dict[str, tuple[str, ...]]
 
-# Where the scorer may read a column only, that is to see whether a key is taken.
+# Where the scorer may read some columns only, that is to see whether a key is taken.
 RIGHTS: Final[dict[str, Rights]] = {
     SCORER: {
         "stream.schema_version": ("SELECT",),
@@ -32,7 +32,10 @@ RIGHTS: Final[dict[str, Rights]] = {
         "stream.checkpoints": ("SELECT", "INSERT", "DELETE"),
         "scores.fraud_transactions": ("INSERT", "SELECT (transaction_id)"),
         "scores.fraud_scores": ("INSERT", "SELECT (transaction_id)"),
-        "label.fraud_labels": ("INSERT", "SELECT (transaction_id, known_at, is_fraud)"),
+        "label.fraud_labels": (
+            "INSERT",
+            "SELECT (transaction_id, known_at, is_fraud, topic, partition)",
+        ),
         "feature.hourly_spread": ("SELECT", "INSERT", "UPDATE (counts)"),
         "feature.training_spread": ("INSERT",),
     },

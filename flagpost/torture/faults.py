@@ -18,7 +18,7 @@ from flagpost.torture.site import SESSION_SECONDS, Site
 from flagpost.torture.truth import ModelUse
 from flagpost.torture.waiting import wait_until
 
-ORDER_SECONDS = 20
+ORDER_SECONDS = 60
 """If no batch comes for so long, to die in or to lose the COMMIT of, a member is killed instead."""
 
 PAST_SESSION_SECONDS = SESSION_SECONDS + 2

@@ -46,13 +46,18 @@ def two_members_at_full_speed(pipeline: Pipeline, log: Log, chance: Random) -> N
 
 def one_joins_and_another_leaves(pipeline: Pipeline, log: Log, chance: Random) -> None:
     first, second = two_members_wait(pipeline, log, chance)
-    replay = pipeline.start("producer.py", log.path, "--from-line", 2, "--rate", RATE)
+    half = log.n_transactions // 2
+    replay = pipeline.start(
+        "producer.py", log.path, "--from-line", 2, "--limit", half, "--rate", RATE
+    )
     pipeline.wait_until_read(log.n_transactions // 5)
     third = pipeline.start_member(batch_messages=some_limit(chance))
-    pipeline.wait_until_read(log.n_transactions // 2)
-    leave(first)
     assert replay.wait() == 0
     pipeline.wait_until(lambda: third.says("taken over"))
+    replay = pipeline.start("producer.py", log.path, "--from-line", 2 + half, "--rate", RATE)
+    pipeline.wait_until_read(log.n_transactions * 2 // 3)
+    leave(first)
+    assert replay.wait() == 0
     pipeline.wait_until_read(log.n_transactions)
     leave(second, third)
 

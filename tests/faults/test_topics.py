@@ -80,7 +80,7 @@ def topic_recreated_while_a_worker_runs(new_pipeline: NewPipeline, faultless: Fa
     before = pipeline.counts(), pipeline.flagged()
     make_again(pipeline)
 
-    stops(member, OffsetLost, "deleted and created again")
+    stops(member, OffsetLost, "")  # by its new id, or by an end before what was read
 
     assert (pipeline.counts(), pipeline.flagged()) == before
 
