@@ -11,7 +11,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    and_,
+    bindparam,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from flagpost.core.effects import Advance, Counts, Position
@@ -61,31 +72,43 @@ _ACQUIRE = (
     .returning(*_KEY, *_POSITION)
 )
 
-_identified = recordset("identified", *_KEY, StreamPosition.topic_id)
-# As in the fence: locked in order, so that two members that meet do not deadlock.
-_locked = (
-    select(*_KEY, _identified.c.topic_id)
-    .join_from(
-        StreamPosition,
-        _identified,
-        and_(
-            StreamPosition.topic == _identified.c.topic,
-            StreamPosition.partition == _identified.c.partition,
-            StreamPosition.group == _GROUP,
-        ),
-    )
-    .order_by(*_KEY)
-    .with_for_update(of=StreamPosition)
-    .cte("locked")
-)
-_IDENTIFY = (
-    update(StreamPosition)
-    .where(
-        StreamPosition.topic == _locked.c.topic,
-        StreamPosition.partition == _locked.c.partition,
+
+def _is_of(rows: FromClause) -> ColumnElement[bool]:
+    """Say which row of some belongs to a position of the group."""
+    return and_(
+        StreamPosition.topic == rows.c.topic,
+        StreamPosition.partition == rows.c.partition,
         StreamPosition.group == _GROUP,
     )
-    .values({StreamPosition.topic_id: func.coalesce(StreamPosition.topic_id, _locked.c.topic_id)})
+
+
+def _locked(rows: FromClause, *conditions: ColumnElement[bool]) -> CTE:
+    """Lock the positions that some rows are of, in order, and keep the rows that still hold then.
+
+    FOR UPDATE is what makes a fence of the conditions. Without it they would be judged as things
+    were when the statement began, and a takeover that it had to wait for would go unnoticed.
+    """
+    return (
+        select(rows)
+        .join_from(rows, StreamPosition, and_(_is_of(rows), *conditions))
+        .order_by(*_KEY)
+        .with_for_update(of=StreamPosition)
+        .cte()
+    )
+
+
+_identified = recordset("identified", *_KEY, StreamPosition.topic_id)
+_identified_here = _locked(_identified)
+_IDENTIFY = (
+    update(StreamPosition)
+    .where(_is_of(_identified_here))
+    .values(
+        {
+            StreamPosition.topic_id: func.coalesce(
+                StreamPosition.topic_id, _identified_here.c.topic_id
+            )
+        }
+    )
     .returning(*_KEY, StreamPosition.topic_id)
 )
 
@@ -98,32 +121,14 @@ _moved = recordset(
     StreamPosition.event_time,
     *_COUNTS,
 )
-# FOR UPDATE is what makes this a fence. Without it the rows would be compared as they were when the
-# statement began, and a takeover that it had to wait for would go unnoticed.
-_mine = (
-    select(_moved)
-    .join_from(
-        _moved,
-        StreamPosition,
-        and_(
-            StreamPosition.topic == _moved.c.topic,
-            StreamPosition.partition == _moved.c.partition,
-            StreamPosition.group == _GROUP,
-            StreamPosition.epoch == _moved.c.epoch,
-            StreamPosition.next_offset == _moved.c.start_offset,
-        ),
-    )
-    .order_by(StreamPosition.topic, StreamPosition.partition)
-    .with_for_update(of=StreamPosition)
-    .cte("mine")
+_mine = _locked(
+    _moved,
+    StreamPosition.epoch == _moved.c.epoch,
+    StreamPosition.next_offset == _moved.c.start_offset,
 )
 _ADVANCE = (
     update(StreamPosition)
-    .where(
-        StreamPosition.topic == _mine.c.topic,
-        StreamPosition.partition == _mine.c.partition,
-        StreamPosition.group == _GROUP,
-    )
+    .where(_is_of(_mine))
     .values(
         {
             StreamPosition.next_offset: _mine.c.next_offset,
@@ -136,41 +141,17 @@ _ADVANCE = (
 )
 
 _waiting = recordset("waiting", *_KEY, StreamPosition.epoch, StreamPosition.waits_at)
-_still_mine = (
-    select(_waiting)
-    .join_from(
-        _waiting,
-        StreamPosition,
-        and_(
-            StreamPosition.topic == _waiting.c.topic,
-            StreamPosition.partition == _waiting.c.partition,
-            StreamPosition.group == _GROUP,
-            StreamPosition.epoch == _waiting.c.epoch,
-        ),
-    )
-    .order_by(*_KEY)
-    .with_for_update(of=StreamPosition)
-    .cte("still_mine")
-)
+_still_mine = _locked(_waiting, StreamPosition.epoch == _waiting.c.epoch)
 _ANNOUNCE = (
     update(StreamPosition)
-    .where(
-        StreamPosition.topic == _still_mine.c.topic,
-        StreamPosition.partition == _still_mine.c.partition,
-        StreamPosition.group == _GROUP,
-    )
+    .where(_is_of(_still_mine))
     .values({StreamPosition.waits_at: _still_mine.c.waits_at})
 )
-
 
 _known = recordset("known", *_KEY, StreamPosition.n_duplicate)
 _COUNT_AGAIN = (
     update(StreamPosition)
-    .where(
-        StreamPosition.topic == _known.c.topic,
-        StreamPosition.partition == _known.c.partition,
-        StreamPosition.group == _GROUP,
-    )
+    .where(_is_of(_known))
     .values(
         {
             StreamPosition.n_clean: StreamPosition.n_clean - _known.c.n_duplicate,

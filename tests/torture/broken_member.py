@@ -71,16 +71,7 @@ def without_next_offset(directory: Path) -> Parts:
 def append_if_absent(connection: Connection, group: str, segments: Sequence[Segment]) -> None:
     key = {"topic", "partition", "group", "start_offset"}
     for segment in segments:
-        values = {
-            "topic": segment.partition.topic,
-            "partition": segment.partition.number,
-            "group": group,
-            "start_offset": segment.start_offset,
-            "end_offset": segment.end_offset,
-            "min_ts": to_datetime(segment.min_event_time_us),
-            "max_ts": to_datetime(segment.max_event_time_us),
-            "columns": segment.columns,
-        }
+        values = journal._as_row(group, segment)
         found = connection.execute(
             text(
                 "SELECT FROM stream.journal WHERE topic = :topic AND partition = :partition"
