@@ -39,8 +39,9 @@ def torture(
     kills: Annotated[int, typer.Option(min=1, help="So many faults.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Of log and plan; drawn if absent.")] = None,
     longest_outage: Annotated[
-        float, typer.Option(min=1, help="Seconds that a server stays away at most.")
-    ] = 10.0,
+        float,
+        typer.Option(min=1, max=15, help="Seconds; the producer would give up on a longer one."),
+    ] = 8.0,
     client: Annotated[KafkaClient, typer.Option(help="The members' client.")] = "confluent",
     out: Annotated[
         Path | None, typer.Option(help="Write the report here: .md, and .json beside it.")

@@ -20,7 +20,7 @@ from flagpost.torture.site import Site
 from flagpost.torture.verdict import compare, counts_of, truths_of
 from flagpost.torture.waiting import wait_until
 
-PART_SECONDS = 3.0
+PART_SECONDS = 2.0
 """So long a part of the log is being sent."""
 
 PROBE_SECONDS = 0.5
