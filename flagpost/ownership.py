@@ -16,7 +16,10 @@ from flagpost.kafka.source import Source
 from flagpost.peers import Peers
 
 JOURNAL_RETENTION_US = 400 * DAY_US
-"""For so long a transaction that is sent again is known to have been decided."""
+"""For so long at least a transaction that is sent again is known to have been decided."""
+
+SHORTENING_US = 10 * DAY_US
+"""How far event time goes until the journal is shortened again."""
 
 log = structlog.get_logger()
 
@@ -37,7 +40,7 @@ class Ownership:
         self._peers = peers
         self.positions: dict[Partition, Position] = {}
         self._committed: dict[Partition, Position] = {}
-        self._aged: dict[Partition, int] = {}  # event times of partitions that came to a new day
+        self._aged: dict[Partition, int] = {}  # event times of partitions whose journal has grown
         self.wanted: set[Partition] = set()
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
@@ -128,14 +131,15 @@ class Ownership:
             if before is None:
                 continue
             self._committed[step.partition] = step.position
-            if step.event_time_us is not None and _day(step.event_time_us) > _day(
-                before.event_time_us
-            ):
+            if step.event_time_us is None:
+                continue
+            if _has_passed(DAY_US, before.event_time_us, step.event_time_us):
                 self._state.forget_idle(step.partition, step.event_time_us)
+            if _has_passed(SHORTENING_US, before.event_time_us, step.event_time_us):
                 self._aged[step.partition] = step.event_time_us
 
     def shorten_journal(self) -> None:
-        """Drop what is too old, once per event day. Blocks then.
+        """Drop what is too old, once in ten event days. Blocks then.
 
         Raises:
             Unavailable: the same call may succeed later.
@@ -146,8 +150,9 @@ class Ownership:
             self._aged.clear()
 
 
-def _day(event_time_us: int | None) -> int:
-    return -1 if event_time_us is None else event_time_us // DAY_US
+def _has_passed(span_us: int, before_us: int | None, now_us: int) -> bool:
+    """Say whether event time came to another span, counted from 1970; it never goes back."""
+    return before_us is None or now_us // span_us > before_us // span_us
 
 
 def _named(numbers: dict[Partition, int]) -> dict[str, int]:

@@ -300,11 +300,13 @@ def forget_owner(arena: Arena, owner: int) -> None:
 @compiled
 def forget_idle(arena: Arena, owner: int, horizon_us: int) -> None:
     """Drop every key of an owner that got its last entry at or before the horizon."""
+    n_free = arena.counters[SLOTS_FREE]
     for slot in range(arena.counters[SLOTS_USED]):
         is_open = arena.slots[slot, LENGTH] != ABSENT and arena.slots[slot, OWNER] == owner
         if is_open and arena.slots[slot, TOUCHED_US] <= horizon_us:
             _close_slot(arena, slot)
-    index_slots(arena)
+    if arena.counters[SLOTS_FREE] > n_free:
+        index_slots(arena)
 
 
 @compiled
