@@ -29,9 +29,11 @@ class EventOrder:
     asked. A partition that is empty or quiet for half a day is asked for now and then.
     """
 
-    def __init__(self, source: Source, peers: Peers) -> None:
+    def __init__(self, source: Source, peers: Peers, at_once: int) -> None:
+        """Release at most `at_once` messages of a partition together, or a single larger poll."""
         self._source = source
         self._peers = peers
+        self._at_once = at_once
         self._alignment: Alignment[Chunk] = Alignment()
         self._idleness = Idleness()
         self._paused: set[Partition] = set()
@@ -82,7 +84,7 @@ class EventOrder:
             return []
         limits = [self._slowest_of_ours(own), self._slowest_of_others()]
         known = [us for us in limits if us is not None]
-        ready = self._alignment.release(min(known) if known else None)
+        ready = self._alignment.release(min(known) if known else None, self._at_once)
         self._pace(own)
         return ready
 

@@ -195,7 +195,7 @@ class Processing:
         self._dead_share.judge(bad, sum(piece.n_messages for piece in pieces))
         for piece in pieces:
             for message in piece.bad:
-                self._dead_letters.send(piece.chunk, message.message_index, message)
+                self._dead_letters.send(*piece.locate(message.message_index), message)
         if bad:
             self._dead_letters.flush()
 

@@ -56,6 +56,9 @@ PEER_SECONDS = 0.01
 SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
 
+PIECES_OF_A_BATCH = 4
+"""Small polls of a partition go into one batch while they are at most this part of a large one."""
+
 LONGEST_PAUSE_SECONDS = 2
 """The longest pause between two attempts while a server is away: how soon its return is noticed."""
 
@@ -103,7 +106,7 @@ class Worker:
         self._latest_event_time_us = latest_event_time_us
         state = State()
         peers = Peers(source, store, state)
-        self._order = EventOrder(source, peers)
+        self._order = EventOrder(source, peers, at_once=batch_messages // PIECES_OF_A_BATCH)
         self._held = Ownership(source, store, state, self._order, peers)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
         self._away: Trouble | None = None

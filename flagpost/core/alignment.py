@@ -7,12 +7,12 @@ been in real time, where nobody ever waits.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
+from itertools import accumulate, islice, takewhile
 from typing import Generic
 
 from flagpost.core.calendar import HOUR_US
-from flagpost.core.piece import M, Piece
+from flagpost.core.piece import M, Piece, united
 from flagpost.events import Partition
 
 ALIGNED_WITHIN_US = 12 * HOUR_US
@@ -83,35 +83,49 @@ class Alignment(Generic[M]):
             if us is None or us + ALIGNED_WITHIN_US < latest_us
         }
 
-    def release(self, until_us: int | None) -> list[Piece[M]]:
-        """Give out what is held up to a stream time, at most one piece of each partition.
+    def release(self, until_us: int | None, at_once: int) -> list[Piece[M]]:
+        """Give out what is held up to a stream time, as at most one piece of each partition.
 
-        Without a time everything may go; but never far beyond what stays behind a piece.
+        Without a time everything may go; but of a partition at most `at_once` messages, unless its
+        first piece alone has more, and never far beyond what stays behind.
         """
-        limits = [until_us, earliest(self._left_behind_us())]
+        numbers = {
+            partition: _n_at_once(pieces, at_once)
+            for partition, pieces in self._held.items()
+            if pieces
+        }
+        limits = [until_us, earliest(self._left_behind_us(numbers))]
         until_us = min((us for us in limits if us is not None), default=None)
-        released = []
-        for partition, pieces in list(self._held.items()):
-            if not pieces:
-                continue
-            ready, rest = (pieces[0], None) if until_us is None else pieces[0].split(until_us)
-            if ready is None:
-                continue
-            pieces.popleft()
-            if rest is not None:
-                pieces.appendleft(rest)
-            if not pieces:
-                del self._held[partition]
-            released.append(ready)
-        return released
+        taken = [_take(self._held[p], number, until_us) for p, number in numbers.items()]
+        return [united(pieces) for pieces in taken if pieces]
 
-    def _left_behind_us(self) -> list[int | None]:
-        """Return the stream times at which partitions go on after their first piece."""
-        rests = (islice(pieces, 1, None) for pieces in self._held.values())
+    def _left_behind_us(self, numbers: Mapping[Partition, int]) -> list[int | None]:
+        """Return the stream times at which partitions go on after so many pieces."""
+        rests = (islice(self._held[p], number, None) for p, number in numbers.items())
         times = (
             next((p.stream_time_us for p in rest if p.stream_time_us.size), None) for rest in rests
         )
         return [int(us[0]) for us in times if us is not None]
+
+
+def _n_at_once(pieces: Iterable[Piece[M]], at_once: int) -> int:
+    """Count the pieces from the first on that have at most so many messages; one at least."""
+    sums = accumulate(piece.n_messages for piece in pieces)
+    return max(1, sum(1 for _ in takewhile(at_once.__ge__, sums)))
+
+
+def _take(pieces: deque[Piece[M]], number: int, until_us: int | None) -> list[Piece[M]]:
+    """Remove and return at most so many pieces, the last of them perhaps in part."""
+    taken = list[Piece[M]]()
+    while len(taken) < number:
+        ready, rest = (pieces[0], None) if until_us is None else pieces[0].split(until_us)
+        if ready is not None:
+            taken.append(ready)
+        if rest is not None:
+            pieces[0] = rest
+            break
+        pieces.popleft()
+    return taken
 
 
 def earliest(times_us: Collection[int | None]) -> int | None:

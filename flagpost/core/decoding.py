@@ -59,7 +59,7 @@ def _pieces(
         part = between(columns, mine)
         pieces.append(
             Piece(
-                chunk=chunk,
+                chunks=(chunk,),
                 first=0,
                 end=len(chunk.values),
                 rows=replace(part, message_index=part.message_index - start),

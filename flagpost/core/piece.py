@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -37,13 +38,13 @@ Columns = TypeVar("Columns", bound=Transactions | Labels)
 
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[M]):
-    """The messages [first, end) of a chunk: what is good in them as rows, and what is bad.
+    """The messages [first, end) of consecutive chunks: the good ones as rows, and the bad ones.
 
-    Rows and bad messages count their messages within the whole chunk. `stream_time_us` is the
-    partition's latest event time up to and including each row; for labels, that of being known.
+    Rows and bad messages count their messages from the first of the chunks on. `stream_time_us` is
+    the partition's latest event time up to and including each row; for labels, that of being known.
     """
 
-    chunk: M
+    chunks: tuple[M, ...]
     first: int
     end: int
     rows: Transactions | Labels
@@ -53,7 +54,7 @@ class Piece(Generic[M]):
     @property
     def partition(self) -> Partition:
         """Where the messages come from."""
-        return self.chunk.partition
+        return self.chunks[0].partition
 
     @property
     def n_messages(self) -> int:
@@ -63,9 +64,21 @@ class Piece(Generic[M]):
     @property
     def next_offset(self) -> int:
         """The offset to go on from after them."""
-        if self.end == len(self.chunk.values):
-            return self.chunk.next_offset
-        return self.chunk.offset(self.end)
+        chunk, last = self.locate(self.end - 1)
+        return chunk.next_offset if last + 1 == len(chunk.values) else chunk.offset(last + 1)
+
+    def locate(self, index: int) -> tuple[M, int]:
+        """Return the chunk that holds message `index`, and the message's index in it."""
+        for chunk in self.chunks:
+            if index < len(chunk.values):
+                break
+            index -= len(chunk.values)
+        return chunk, index
+
+    def offset(self, index: int) -> int:
+        """Return the offset of message `index`."""
+        chunk, within = self.locate(index)
+        return chunk.offset(within)
 
     def split(self, until_us: int) -> "tuple[Piece[M] | None, Piece[M] | None]":
         """Part the messages up to a stream time from those after it.
@@ -91,6 +104,35 @@ class Piece(Generic[M]):
             bad=[message for message in self.bad if first <= message.message_index < end],
             stream_time_us=self.stream_time_us[rows],
         )
+
+    def _behind(self, n_messages: int) -> "Piece[M]":
+        """Count the messages as they are behind so many others."""
+        return replace(
+            self,
+            end=self.end + n_messages,
+            rows=replace(self.rows, message_index=self.rows.message_index + n_messages),
+            bad=[replace(bad, message_index=bad.message_index + n_messages) for bad in self.bad],
+        )
+
+
+def united(pieces: Sequence[Piece[M]]) -> Piece[M]:
+    """Make one piece of at least one, of which each goes on where the one before ends."""
+    if len(pieces) == 1:
+        return pieces[0]
+    starts = accumulate((_n_of(piece.chunks) for piece in pieces[:-1]), initial=0)
+    parts = [piece._behind(start) for piece, start in zip(pieces, starts, strict=True)]
+    return Piece(
+        chunks=tuple(chunk for part in parts for chunk in part.chunks),
+        first=parts[0].first,
+        end=parts[-1].end,
+        rows=joined([part.rows for part in parts]),
+        bad=[bad for part in parts for bad in part.bad],
+        stream_time_us=np.concatenate([part.stream_time_us for part in parts]),
+    )
+
+
+def _n_of(chunks: Sequence[Messages]) -> int:
+    return sum(len(chunk.values) for chunk in chunks)
 
 
 def between(columns: Columns, rows: slice) -> Columns:

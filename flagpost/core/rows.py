@@ -40,7 +40,7 @@ def flagged_transactions(batch: ScoredBatch[M], rules: ScoringRules) -> list[Fla
             reasons=reasons[i],
             model_version=rules.model_version,
             partition=batch.scored[owners[i]].partition,
-            offset=batch.scored[owners[i]].chunk.offset(messages[i]),
+            offset=batch.scored[owners[i]].offset(messages[i]),
             features=features[i],
         )
         for i, row in enumerate(rows.tolist())
@@ -65,7 +65,7 @@ def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore
             features=features[i],
             model_version=rules.model_version,
             partition=batch.scored[owners[i]].partition,
-            offset=batch.scored[owners[i]].chunk.offset(messages[i]),
+            offset=batch.scored[owners[i]].offset(messages[i]),
         )
         for i, row in enumerate(rows.tolist())
     ]
@@ -85,7 +85,7 @@ def label_rows(piece: Piece[M], labels: Labels) -> list[Label]:
             known_at=_datetime(known_at_us[row]),
             source=labels.source[row],
             partition=piece.partition,
-            offset=piece.chunk.offset(messages[row]),
+            offset=piece.offset(messages[row]),
         )
         for row in range(labels.is_fraud.size)
     ]

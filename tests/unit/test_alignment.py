@@ -9,6 +9,7 @@ from flagpost.core.calendar import DAY_US
 from flagpost.core.piece import Piece
 from flagpost.events import Partition, TransactionDecoder
 
+NO_TIMES = np.zeros(0, np.int64)
 A, B = Partition("transactions", 0), Partition("transactions", 1)
 
 
@@ -30,13 +31,15 @@ def piece(partition: Partition, *days: int) -> Piece[Chunk]:
     value = b'{"transaction_id":"t","timestamp":0,"user_id":"u","amount":1}'
     chunk = Chunk(partition, [value] * len(days))
     rows, bad = TransactionDecoder().decode(chunk.values, DAY_US)
-    return Piece(chunk, 0, len(days), rows, bad, np.array(days, np.int64) * DAY_US)
+    return Piece((chunk,), 0, len(days), rows, bad, np.array(days, np.int64) * DAY_US)
 
 
-def released(alignment: Alignment[Chunk], until_us: int | None) -> dict[Partition, list[int]]:
+def released(
+    alignment: Alignment[Chunk], until_us: int | None, at_once: int = 1
+) -> dict[Partition, list[int]]:
     return {
         each.partition: (each.stream_time_us // DAY_US).tolist()
-        for each in alignment.release(until_us)
+        for each in alignment.release(until_us, at_once)
     }
 
 
@@ -60,6 +63,32 @@ def test_nobody_goes_far_beyond_what_stays_behind_a_piece() -> None:
 
     assert released(alignment, None) == {A: [1], B: [1, 3]}
     assert released(alignment, None) == {A: [3, 4], B: [5, 9]}
+
+
+def test_small_pieces_of_a_partition_go_together() -> None:
+    alignment = held(piece(A, 1), piece(A, 2, 3), piece(A, 4), piece(B, 1), piece(B, 3, 5))
+
+    assert released(alignment, 3 * DAY_US, at_once=3) == {A: [1, 2, 3], B: [1, 3]}
+    assert released(alignment, None, at_once=3) == {A: [4], B: [5]}
+    assert alignment.is_empty
+
+
+def test_united_pieces_know_their_messages() -> None:
+    tombstone = Piece((Chunk(A, [None]),), 0, 1, *TransactionDecoder().decode([None], 0), NO_TIMES)
+    alignment = held(piece(A, 1, 2, 3), tombstone, piece(A, 3, 4), tombstone)
+    alignment.release(DAY_US, at_once=9)
+
+    [united] = alignment.release(3 * DAY_US, at_once=9)
+
+    assert (united.first, united.end, united.n_messages) == (1, 5, 4)
+    assert united.rows.message_index.tolist() == [1, 2, 4]
+    assert [bad.message_index for bad in united.bad] == [3]
+    assert [united.locate(index) for index in (2, 3, 4)] == [
+        (united.chunks[0], 2),
+        (united.chunks[1], 0),
+        (united.chunks[2], 0),
+    ]
+    assert united.next_offset == united.chunks[2].offset(1)
 
 
 def test_a_piece_without_a_good_message_holds_nobody_back() -> None:
