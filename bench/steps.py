@@ -4,7 +4,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -16,6 +15,7 @@ import structlog
 from bench.log_source import LogSource
 from bench.servers import PARTITIONS, empty_tables
 from flagpost import processing
+from flagpost.at_once import AtOnce
 from flagpost.core import micro_batch
 from flagpost.core.decoding import MessageDecoder
 from flagpost.event_order import EventOrder
@@ -46,7 +46,7 @@ def time_steps(settings: Settings, log: Path) -> dict[str, float]:
     source = LogSource(log, settings.topic, settings.labels_topic, PARTITIONS)
     seconds: Counter[str] = Counter()
     with (
-        patch.object(processing, "ThreadPoolExecutor", _InTurn),
+        patch.object(processing, "ThreadPoolExecutor", lambda *_: AtOnce()),
         open_worker(settings, Event(), Parts(open_source=lambda *_: source)) as scorer,
         _stopwatch(seconds),
     ):
@@ -55,18 +55,6 @@ def time_steps(settings: Settings, log: Path) -> dict[str, float]:
     events = scorer.tally.counts.n_in
     steps = {step: 1e6 * seconds[step] / events for step in _STEPS}
     return {**steps, BATCH: 1e6 * scorer.tally.seconds / events}
-
-
-class _InTurn:
-    """In place of a thread: does what it is given at once."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def submit(self, work: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        done: Future[Any] = Future()
-        done.set_result(work(*arguments))
-        return done
 
 
 @contextmanager

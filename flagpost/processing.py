@@ -3,10 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import NamedTuple
 
+from flagpost.at_once import AtOnce
 from flagpost.core.effects import Advance, Counts, Effects, Position
 from flagpost.core.micro_batch import learn_labels, score_transactions
 from flagpost.core.outcome import effects_of
@@ -21,6 +22,9 @@ from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk
 from flagpost.settings import KeepScores
+
+SMALL_MESSAGES = 1_000
+"""A batch of at most so many is done at once: to hand it to other threads would take longer."""
 
 
 class Committed(NamedTuple):
@@ -49,8 +53,15 @@ class Scoring(NamedTuple):
     done: "Future[Commit]"
 
 
+class Lanes(NamedTuple):
+    """Who scores and who commits."""
+
+    scorer: Executor
+    committer: Executor
+
+
 class Processing:
-    """Scores a batch in one thread while another commits the batch before.
+    """Scores a batch in one thread while another commits the batch before; small ones at once.
 
     Commits happen in order, and none after one that failed. Whoever calls waits for the scores of a
     batch before he begins the next, so the state is never more than a batch ahead of a commit.
@@ -73,8 +84,10 @@ class Processing:
         self._rules = rules
         self._dead_share = dead_share
         self._keep_scores = keep_scores
-        self._scorer = ThreadPoolExecutor(1, "scorer")
-        self._committer = ThreadPoolExecutor(1, "committer")
+        self._overlapping = Lanes(
+            ThreadPoolExecutor(1, "scorer"), ThreadPoolExecutor(1, "committer")
+        )
+        self._at_once = Lanes(AtOnce(), AtOnce())
         self._scoring: Scoring | None = None
         self._commits: deque[Commit] = deque()
 
@@ -90,11 +103,13 @@ class Processing:
     def begin(
         self, pieces: Sequence[Piece[Chunk]], positions: Mapping[Partition, Position]
     ) -> None:
-        """Start on at most one piece of each partition, from its position on."""
+        """Start on at most one piece of each partition, from its position on. May block."""
         before = self._commits[-1] if self._commits else None
+        is_small = sum(piece.n_messages for piece in pieces) <= SMALL_MESSAGES
+        lanes = self._at_once if is_small else self._overlapping
         self._scoring = Scoring(
             {piece.partition for piece in pieces},
-            self._scorer.submit(self._process, pieces, positions, before),
+            lanes.scorer.submit(self._process, pieces, positions, before, lanes.committer),
         )
 
     def await_scores(self) -> list[Advance]:
@@ -153,12 +168,13 @@ class Processing:
         pieces: Sequence[Piece[Chunk]],
         positions: Mapping[Partition, Position],
         before: Commit | None,
+        committer: Executor,
     ) -> Commit:
         began = time.perf_counter()
         effects = self._score(pieces, positions, before)
         self._bury(pieces)
         scored = time.perf_counter()
-        return Commit(effects, began, scored, self._committer.submit(self._commit, effects, before))
+        return Commit(effects, began, scored, committer.submit(self._commit, effects, before))
 
     def _commit(self, effects: Effects, before: Commit | None) -> Committed:
         _outcome(before)

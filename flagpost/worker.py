@@ -53,6 +53,9 @@ POLL_SECONDS = 0.5
 PEER_SECONDS = 0.01
 """How long a poll waits while messages are held back: how soon one notices that others went on."""
 
+GATHER_SECONDS = 0.005
+"""How far apart small batches begin: more commits a second cost more than waiting for one."""
+
 SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
 
@@ -112,6 +115,7 @@ class Worker:
         self._away: Trouble | None = None
         self._stop = stop
         self._idle = False
+        self._began_at = 0.0
         self.tally = Tally()
 
     def run(self, *, until_caught_up: bool = False) -> None:
@@ -145,6 +149,7 @@ class Worker:
             self._give_up()
 
     def _step(self) -> None:
+        self._gather()
         poll = self._source.poll(self._batch_messages, self._patience_seconds())
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
@@ -162,11 +167,17 @@ class Worker:
         self._held.shorten_journal()
         ready = self._order.release(self._held.positions)
         if ready:
+            self._began_at = time.monotonic()
             self._processing.begin(ready, self._held.positions)
         else:
             self._rest()
         self._idle = not ready and not self._held.wanted and self._order.is_empty
         self._say_back()
+
+    def _gather(self) -> None:
+        """Let messages gather, unless a large batch is under way."""
+        if self._processing.is_scored_within(0):
+            time.sleep(max(0, self._began_at + GATHER_SECONDS - time.monotonic()))
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:

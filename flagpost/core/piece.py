@@ -105,7 +105,7 @@ class Piece(Generic[M]):
             stream_time_us=self.stream_time_us[rows],
         )
 
-    def _behind(self, n_messages: int) -> "Piece[M]":
+    def behind(self, n_messages: int) -> "Piece[M]":
         """Count the messages as they are behind so many others."""
         return replace(
             self,
@@ -120,7 +120,7 @@ def united(pieces: Sequence[Piece[M]]) -> Piece[M]:
     if len(pieces) == 1:
         return pieces[0]
     starts = accumulate((_n_of(piece.chunks) for piece in pieces[:-1]), initial=0)
-    parts = [piece._behind(start) for piece, start in zip(pieces, starts, strict=True)]
+    parts = [piece.behind(start) for piece, start in zip(pieces, starts, strict=True)]
     return Piece(
         chunks=tuple(chunk for part in parts for chunk in part.chunks),
         first=parts[0].first,

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flagpost.compiled import compiled
 from flagpost.core.history import Int64s
+from flagpost.plain_json import Bytes
 
 _HEADER = np.dtype([("magic", "S4"), ("n", "<u4")])
 _COLUMN = np.dtype([("size", "u1"), ("offset", "<i8"), ("scale", "<u8")])
+_COLUMN_BYTES = _COLUMN.itemsize
+_ONE, _ONE_BYTE = np.uint64(1), np.uint64(0xFF)
 _UNSIGNED = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
 
 
@@ -62,9 +66,12 @@ _MAGIC = {kind: magic for magic, kind in _KINDS.items()}
 
 def pack(entries: Entries | LabelEntries) -> bytes:
     """Pack at least one row into bytes."""
-    header = np.array([(_MAGIC[type(entries)], entries.event_time_us.size)], _HEADER)
-    columns = (_pack_column(column.view(np.int64)) for column in entries)
-    return header.tobytes() + b"".join(columns)
+    n = entries.event_time_us.size
+    header = np.array([(_MAGIC[type(entries)], n)], _HEADER)
+    columns = np.array([column.view(np.int64) for column in entries])
+    packed = np.empty(len(entries) * (_COLUMN.itemsize + 8 * n), np.uint8)
+    n_bytes = _pack_columns(columns, columns.min(axis=1), packed)
+    return header.tobytes() + packed[:n_bytes].tobytes()
 
 
 def unpack(packed: bytes) -> Entries | LabelEntries:
@@ -86,14 +93,60 @@ def unpack(packed: bytes) -> Entries | LabelEntries:
     return kind(**columns)
 
 
-def _pack_column(column: Int64s) -> bytes:
-    offset = column.min()
-    distance = (column - offset).view(np.uint64)  # wraps to the true distance, whatever the signs
-    scale = max(int(np.gcd.reduce(distance)), 1) if distance.max() > 0xFF else 1
-    scaled = distance // np.uint64(scale) if scale > 1 else distance
-    size = np.min_scalar_type(scaled.max()).itemsize
-    meta = np.array([(size, offset, scale)], _COLUMN)
-    return meta.tobytes() + scaled.astype(_UNSIGNED[size]).tobytes()
+@compiled
+def _pack_columns(columns: Int64s, offsets: Int64s, out: Bytes) -> int:
+    """Write (k, n) numbers column by column, by their (k,) least; return how many bytes it took."""
+    at = 0
+    for k in range(columns.shape[0]):
+        offset = offsets[k]
+        largest, scale = _reach_of(columns, k, offset)
+        size = _bytes_of(largest // scale)
+        out[at] = size
+        _write(out, at + 1, np.uint64(offset), 8)
+        _write(out, at + 9, scale, 8)
+        at += _COLUMN_BYTES
+        for row in range(columns.shape[1]):
+            distance = np.uint64(columns[k, row] - offset)
+            _write(out, at, distance if scale == _ONE else distance // scale, size)
+            at += size
+    return at
+
+
+@compiled
+def _reach_of(columns: Int64s, k: int, offset: int) -> tuple[np.uint64, np.uint64]:
+    """Return a column's largest distance from the offset, and a number that divides all of them.
+
+    Distances wrap around and are right whatever the signs. Small ones are not worth dividing.
+    """
+    largest, divisor = np.uint64(0), np.uint64(0)
+    for row in range(columns.shape[1]):
+        distance = np.uint64(columns[k, row] - offset)
+        largest = max(largest, distance)
+        if divisor != _ONE:
+            divisor = _greatest_common_divisor(distance, divisor)
+    return largest, divisor if largest > _ONE_BYTE else _ONE
+
+
+@compiled
+def _greatest_common_divisor(a: np.uint64, b: np.uint64) -> np.uint64:
+    while b != 0:  # nearly always once: `b` is what divides all numbers before
+        a, b = b, a % b
+    return a
+
+
+@compiled
+def _bytes_of(largest: np.uint64) -> int:
+    size = 1
+    while size < 8 and largest >> np.uint64(8 * size) != 0:
+        size *= 2
+    return size
+
+
+@compiled
+def _write(out: Bytes, at: int, value: np.uint64, size: int) -> None:
+    """Write the lowest bytes of a number, the lowest first."""
+    for i in range(size):
+        out[at + i] = value >> np.uint64(8 * i) & _ONE_BYTE
 
 
 def _unpack_column(packed: bytes, place: int, n: int) -> tuple[Int64s, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from flagpost.core.effects import FlaggedTransaction
@@ -26,7 +26,7 @@ _COLUMNS = (
     FraudTransaction.features,
 )
 _flagged = recordset("flagged", *_COLUMNS)
-_INSERT = (
+INSERT = (
     insert(FraudTransaction)
     .from_select(list(_COLUMNS), select(_flagged))
     .on_conflict_do_nothing(index_elements=[FraudTransaction.transaction_id])
@@ -34,12 +34,9 @@ _INSERT = (
 )
 
 
-def add(connection: Connection, flagged: Sequence[FlaggedTransaction]) -> int:
-    """Add flagged transactions and return how many were left out because their id is taken."""
-    if not flagged:
-        return 0
-    inserted = connection.execute(_INSERT, {"flagged": [_as_row(each) for each in flagged]})
-    return len(flagged) - inserted.rowcount
+def parameters(flagged: Sequence[FlaggedTransaction]) -> dict[str, object]:
+    """Return what `INSERT` asks for; it leaves out transactions whose id is taken."""
+    return {"flagged": [_as_row(each) for each in flagged]}
 
 
 def _as_row(flagged: FlaggedTransaction) -> dict[str, object]:

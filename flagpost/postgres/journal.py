@@ -2,12 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 
 from sqlalchemy import (
     Connection,
+    Integer,
+    LargeBinary,
     Select,
     and_,
     bindparam,
+    column,
     delete,
     func,
     insert,
@@ -18,7 +22,7 @@ from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset
+from flagpost.postgres.recordset import recordset, typed_recordset
 from flagpost.postgres.tables import JournalSegment
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -29,6 +33,32 @@ _NO_OFFSET = 2**63 - 1
 """Behind all offsets."""
 
 _GROUP = bindparam("own_group", type_=JournalSegment.group.type)
+
+_WRITTEN = (
+    JournalSegment.topic,
+    JournalSegment.partition,
+    JournalSegment.group,
+    JournalSegment.start_offset,
+    JournalSegment.end_offset,
+    JournalSegment.min_ts,
+    JournalSegment.max_ts,
+)
+_segments = typed_recordset(
+    "segments",
+    *(column(written.key, written.type) for written in _WRITTEN),
+    column("first_byte", Integer),
+    column("n_bytes", Integer),
+)
+# The columns of all segments are sent as one run of bytes, as they are: JSON would double them.
+INSERT = insert(JournalSegment).from_select(
+    [*_WRITTEN, JournalSegment.columns],
+    select(
+        *(_segments.c[written.key] for written in _WRITTEN),
+        func.substring(
+            bindparam("all_columns", type_=LargeBinary), _segments.c.first_byte, _segments.c.n_bytes
+        ),
+    ),
+)
 
 _OF_PARTITION = (
     select(
@@ -119,10 +149,13 @@ _FORGET = delete(JournalSegment).where(
 _ALLOW_PAUSES = text("SET LOCAL idle_in_transaction_session_timeout = '5min'")
 
 
-def append(connection: Connection, group: str, segments: Sequence[Segment]) -> None:
-    """Add the segments of a batch."""
-    if segments:
-        connection.execute(insert(JournalSegment), [_as_row(group, each) for each in segments])
+def parameters(group: str, segments: Sequence[Segment]) -> dict[str, object]:
+    """Return what `INSERT` asks for."""
+    first_bytes = accumulate((len(each.columns) for each in segments), initial=1)
+    return {
+        "segments": [_as_row(group, *each) for each in zip(segments, first_bytes, strict=False)],
+        "all_columns": b"".join(each.columns for each in segments),
+    }
 
 
 def load(
@@ -196,7 +229,7 @@ def forget(
     return connection.execute(_FORGET, {"own_group": group, "old": old}).rowcount
 
 
-def _as_row(group: str, segment: Segment) -> dict[str, object]:
+def _as_row(group: str, segment: Segment, first_byte: int) -> dict[str, object]:
     return {
         "topic": segment.partition.topic,
         "partition": segment.partition.number,
@@ -205,5 +238,6 @@ def _as_row(group: str, segment: Segment) -> dict[str, object]:
         "end_offset": segment.end_offset,
         "min_ts": to_datetime(segment.min_event_time_us),
         "max_ts": to_datetime(segment.max_event_time_us),
-        "columns": segment.columns,
+        "first_byte": first_byte,
+        "n_bytes": len(segment.columns),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from flagpost.core.effects import KeptScore
@@ -20,17 +20,16 @@ _COLUMNS = (
     FraudScore.partition,
     FraudScore.kafka_offset,
 )
-_INSERT = (
+INSERT = (
     insert(FraudScore)
     .from_select(list(_COLUMNS), select(recordset("kept", *_COLUMNS)))
     .on_conflict_do_nothing(index_elements=[FraudScore.transaction_id])
 )
 
 
-def add(connection: Connection, kept: Sequence[KeptScore]) -> None:
-    """Add scores; of an id that is taken the first one stands."""
-    if kept:
-        connection.execute(_INSERT, {"kept": [_as_row(score) for score in kept]})
+def parameters(kept: Sequence[KeptScore]) -> dict[str, object]:
+    """Return what `INSERT` asks for; of an id that is taken the first score stands."""
+    return {"kept": [_as_row(score) for score in kept]}
 
 
 def _as_row(score: KeptScore) -> dict[str, object]:

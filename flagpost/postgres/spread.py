@@ -6,7 +6,7 @@ to it has passed the fence of that partition in the same transaction.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from flagpost.core.effects import SpreadCounts
@@ -31,15 +31,17 @@ _insert = insert(HourlySpread).from_select(
 _pairs = func.unnest(HourlySpread.counts, _insert.excluded.counts)
 _bin = _pairs.table_valued("before", "added").render_derived("bin")
 _sums = func.array(select(_bin.c.before + _bin.c.added).scalar_subquery())
-_ADD = _insert.on_conflict_do_update(index_elements=list(_KEY), set_={"counts": _sums})
+INSERT = _insert.on_conflict_do_update(index_elements=list(_KEY), set_={"counts": _sums})
 
 _INTRODUCE = insert(TrainingSpread).on_conflict_do_nothing()
 
 
-def add(connection: Connection, group: str, spread: Sequence[SpreadCounts]) -> None:
-    """Add counts to those of their hours, at most one entry for each partition and hour."""
-    if spread:
-        connection.execute(_ADD, {"spread": [_as_row(group, each) for each in spread]})
+def parameters(group: str, spread: Sequence[SpreadCounts]) -> dict[str, object]:
+    """Return what `INSERT` asks for, which adds counts to those of their hours.
+
+    There is at most one entry for each partition and hour.
+    """
+    return {"spread": [_as_row(group, each) for each in spread]}
 
 
 def introduce_model(engine: Engine, model_version: str, spreads: Sequence[TrainedSpread]) -> None:

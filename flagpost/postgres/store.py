@@ -10,15 +10,7 @@ from sqlalchemy import Connection, Engine
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
-from flagpost.postgres import (
-    checkpoints,
-    decisions,
-    journal,
-    kept_scores,
-    labels,
-    positions,
-    spread,
-)
+from flagpost.postgres import additions, checkpoints, journal, labels, positions
 from flagpost.postgres.driver_errors import translated
 from flagpost.process_name import process_name
 
@@ -86,12 +78,9 @@ class PostgresStore:
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, effects.checkpoints)
             positions.advance(connection, self._group, effects.advances)
-            journal.append(connection, self._group, effects.segments)
-            n_taken = decisions.add(connection, effects.flagged)
+            n_taken = additions.add(connection, self._group, effects)
             known = labels.add(connection, effects.labels)
             positions.count_again(connection, self._group, known)
-            kept_scores.add(connection, effects.kept)
-            spread.add(connection, self._group, effects.spread)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
         return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())

@@ -20,8 +20,8 @@ from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.member import run_member
-from flagpost.postgres import decisions, journal, positions
-from flagpost.postgres.tables import FraudTransaction, JournalSegment
+from flagpost.postgres import decisions, positions
+from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
 from flagpost.settings import Settings
@@ -64,23 +64,7 @@ def without_epoch(directory: Path) -> Parts:
 def without_next_offset(directory: Path) -> Parts:
     """It tries again what may have been committed, and relies on the rows' keys."""
     positions.advance = partial(advance_where, "epoch = :epoch")
-    journal.append = append_if_absent
     return replace(parts_in(directory), open_store=store_in(directory, StubbornStore))
-
-
-def append_if_absent(connection: Connection, group: str, segments: Sequence[Segment]) -> None:
-    key = {"topic", "partition", "group", "start_offset"}
-    for segment in segments:
-        values = journal._as_row(group, segment)
-        found = connection.execute(
-            text(
-                "SELECT FROM stream.journal WHERE topic = :topic AND partition = :partition"
-                ' AND "group" = :group AND start_offset = :start_offset'
-            ),
-            {name: values[name] for name in key},
-        )
-        if not found.rowcount:
-            connection.execute(insert(JournalSegment), values)
 
 
 class StubbornStore(NotingStore):
@@ -88,7 +72,14 @@ class StubbornStore(NotingStore):
         try:
             return super().commit(effects)
         except Unavailable:
-            return super().commit(effects)
+            absent = [segment for segment in effects.segments if not self._holds(segment)]
+            return super().commit(replace(effects, segments=absent))
+
+    def _holds(self, segment: Segment) -> bool:
+        offsets = {segment.partition: segment.start_offset}
+        return any(
+            found.start_offset == segment.start_offset for found in self.segments_from(offsets)
+        )
 
 
 def with_plain_insert(directory: Path) -> Parts:

@@ -55,6 +55,15 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagpost.worker.wait_exponential_jitter", lambda **_: wait_fixed(0.002))
 
 
+@pytest.fixture(autouse=True, params=[1_000, 0], ids=["at once", "in threads"])
+def small_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every batch of a test is small, or none is."""
+    monkeypatch.setattr("flagpost.processing.SMALL_MESSAGES", request.param)
+
+
+in_threads = pytest.mark.parametrize("small_messages", [0], indirect=True)
+
+
 @dataclass
 class Letters:
     """What the worker sends to the dead letters; the first flushes may fail."""
@@ -359,6 +368,7 @@ def test_a_partition_that_was_taken_away_is_left_alone_after_a_failure_too(
     assert epochs == {A: 2, B: 1}
 
 
+@in_threads
 def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(database: Database) -> None:
     log: Log = {A: payments([1], range(1, 9)), B: []}
     reported = Event()
@@ -453,6 +463,7 @@ def test_a_source_gone_bad_is_noticed_in_small_batches_too(database: Database) -
     assert totals(database).n_dead == scoring.tally.counts.n_dead < 30
 
 
+@in_threads
 def test_a_partition_that_is_fenced_while_it_is_paused_flows_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
