@@ -13,12 +13,14 @@ from bench.growth import measure_growth
 from bench.journal import measure_journal
 from bench.latency import measure_latency
 from bench.memory import measure_memory
+from bench.page import with_report
 from bench.parts import Bench, Part
 from bench.plot import draw
 from bench.prediction import measure_prediction
 from bench.report import describe, goal_sheet, sheets, to_markdown, to_rich
 from bench.results import Report, Section, conditions
 from bench.servers import ROOT, bench_stack, delete_topics
+from bench.sizing import with_sizing
 from bench.state import measure_state
 from bench.steps import measure_steps
 from bench.throughput import measure_throughput
@@ -28,6 +30,7 @@ from flagpost.progress import progress_bar
 from flagpost.settings import KafkaClient
 
 RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "performance.md"
 QUICK_EVENTS, FULL_EVENTS = 100_000, 1_000_000
 QUICK_REPEATS, FULL_REPEATS = 1, 3
 
@@ -104,7 +107,8 @@ def main(
             is_quick=quick,
         )
         sections = [_measure(name, bench) for name in _PARTS if name in chosen]
-    report = Report(conditions=conditions(bench.repeats), sections=sections)
+    measured = Report(conditions=conditions(bench.repeats), sections=sections)
+    report = with_sizing(measured)
     console.print(describe(report.conditions))
     console.print(to_rich(goal_sheet(report.goals)))
     if out or len(sections) == len(_PARTS):
@@ -125,6 +129,9 @@ def _keep(report: Report, out: Path) -> None:
     (out / "latest.md").write_text(to_markdown(report))
     draw(report, out / "latest.svg")
     console.print(f"Kept in {out.name}: latest.json, latest.md and latest.svg.")
+    if out == RESULTS:
+        PAGE.write_text(with_report(PAGE.read_text(), report))
+        console.print(f"Its tables are in docs/{PAGE.name}, too: read what stands around them.")
 
 
 if __name__ == "__main__":

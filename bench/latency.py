@@ -81,7 +81,8 @@ class Latency(NamedTuple):
         acknowledged_ms: of it until the broker had acknowledged the payment, median.
         first_ms: from the first payment after the start of a worker to its row.
         commits_a_second: writing transactions of the whole database.
-        late_ms: how much later than they were due 99 of 100 payments were sent.
+        late_ms: how much later than they were due 99 of 100 payments were sent, at most; flat out
+            this is how long it took to send them.
         rate: payments a second, from the first that was sent to the last row that was seen.
     """
 

@@ -37,12 +37,17 @@ def to_rich(sheet: Sheet) -> RichTable:
 
 
 def to_markdown(report: Report) -> str:
-    """Write the whole report: conditions and goals first."""
-    parts = ["# Benchmark", describe(report.conditions), _markdown_table(goal_sheet(report.goals))]
+    """Write a page of its own."""
+    return f"# Benchmark\n\n{body(report, '##')}\n"
+
+
+def body(report: Report, heading: str) -> str:
+    """Write the whole report, conditions and goals first, under headings that begin so."""
+    parts = [describe(report.conditions), _markdown_table(goal_sheet(report.goals))]
     for section in report.sections:
-        parts += [f"## {section.title}", section.how]
+        parts += [f"{heading} {section.title}", section.how]
         parts += [_markdown_table(sheet) for sheet in sheets(section)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def describe(found: Conditions) -> str:

@@ -100,6 +100,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The goals of all sections."""
         return [goal for section in self.sections for goal in section.goals]
 
+    def value(self, section: str, row: str, column: str) -> float | None:
+        """Look up the median in a cell; None if there is no such cell, or nothing in it."""
+        for table in (t for each in self.sections if each.name == section for t in each.tables):
+            for line in table.rows:
+                if line.name == row and column in table.columns:
+                    cell = line.cells[table.columns.index(column)]
+                    return cell.median if isinstance(cell, Figure) else cell
+        return None
+
 
 def conditions(repeats: int) -> Conditions:
     """Describe this machine in general terms."""

@@ -8,6 +8,8 @@ from bench.segments import A_CUSTOMERS_EVENTS, DAYS
 from bench.servers import empty_tables, run_script
 
 TIMES = 10
+OF_A_CUSTOMER, OF_A_TERMINAL = "of a customer", "of a terminal"
+LOADED = "{:,} transactions"
 LOAD_GOAL_SECONDS = 1
 
 HOW = (
@@ -76,7 +78,7 @@ def section_of(
         ["s", "us per transaction", "state, MB", "peak memory of the process, MB"],
         [
             Row(
-                f"{events:,} transactions",
+                LOADED.format(events),
                 [
                     seconds[events],
                     1e6 * seconds[events].median / events,
@@ -88,17 +90,16 @@ def section_of(
             for events in loads
         ],
     )
-    each = A_CUSTOMERS_EVENTS
     sizes = Table(
         "Bytes of state",
-        ["in all", "per transaction"],
+        ["bytes", "bytes per transaction"],
         [
             Row(
-                f"of a customer ({each} transactions)",
+                OF_A_CUSTOMER,
                 [weight.of_a_customer, weight.of_a_customer * weight.customers / weight.events],
             ),
             Row(
-                f"of a terminal ({each // 2} transactions)",
+                OF_A_TERMINAL,
                 [weight.of_a_terminal, weight.of_a_terminal * weight.terminals / weight.events],
             ),
         ],

@@ -1,9 +1,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.log_source import LogSource
+from bench.page import BEGIN, END, with_report
 from bench.parts import in_turns
 from bench.plot import draw
 from bench.programs.drain import time_drain
@@ -15,6 +17,8 @@ from flagpost.events import Partition
 from flagpost.settings import KafkaClient
 
 EVENTS = 1_000_000
+ROOT = Path(__file__).parents[2]
+PAGE, RESULTS = ROOT / "docs" / "performance.md", ROOT / "bench" / "results"
 
 
 def run(kind: Kind, seconds: float, flagged: int = 7, client: KafkaClient = "confluent") -> Run:
@@ -144,3 +148,27 @@ def test_a_log_source_gives_every_message_once_and_a_user_to_one_partition(tmp_p
         for value in chunk.values:
             homes.setdefault((value or b"").split(b",")[0], set()).add(chunk.partition)
     assert all(len(partitions) == 1 for partitions in homes.values())
+
+
+def test_the_page_takes_a_report_between_its_marks_again_and_again() -> None:
+    page = f"# Page\n\n{BEGIN}\n\nold\n\n{END}\n\nthe rest\n"
+
+    once = with_report(page, report())
+
+    assert once.startswith("# Page\n\n")
+    assert once.endswith("\n\nthe rest\n")
+    assert "### Throughput" in once
+    assert "old" not in once
+    assert with_report(once, report()) == once
+
+
+def test_a_page_without_marks_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="marks"):
+        with_report("# Page\n", report())
+
+
+def test_the_page_in_the_docs_shows_the_newest_report() -> None:
+    newest = msgspec.json.decode((RESULTS / "latest.json").read_bytes(), type=Report)
+
+    assert with_report(PAGE.read_text(), newest) == PAGE.read_text()
+    assert to_markdown(newest) == (RESULTS / "latest.md").read_text()
