@@ -1,6 +1,6 @@
 """`python -m bench`: one benchmark from nothing to its tables and its picture."""
 
-from enum import StrEnum
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -36,43 +36,56 @@ QUICK_REPEATS, FULL_REPEATS = 1, 3
 
 console = Console()
 
-_PARTS: dict[str, Part] = {
-    "throughput": measure_throughput,
-    "growth": measure_growth,
-    "memory": measure_memory,
-    "latency": measure_latency,
-    "state": measure_state,
-    "journal": measure_journal,
-    "recovery": measure_downtime,
-    "training": measure_training,
-    "prediction": measure_prediction,
-    "steps": measure_steps,
-}
-"""In this order: what a process takes at most counts from what its parent has, and that grows."""
 
-PartName = StrEnum("PartName", list(_PARTS))  # type: ignore[misc]
+class Name(StrEnum):
+    """A part. In this order: a process weighs no less than its parent, and that one grows."""
+
+    THROUGHPUT = auto()
+    GROWTH = auto()
+    MEMORY = auto()
+    LATENCY = auto()
+    STATE = auto()
+    JOURNAL = auto()
+    RECOVERY = auto()
+    TRAINING = auto()
+    PREDICTION = auto()
+    STEPS = auto()
+
+
+PARTS: dict[Name, Part] = {
+    Name.THROUGHPUT: measure_throughput,
+    Name.GROWTH: measure_growth,
+    Name.MEMORY: measure_memory,
+    Name.LATENCY: measure_latency,
+    Name.STATE: measure_state,
+    Name.JOURNAL: measure_journal,
+    Name.RECOVERY: measure_downtime,
+    Name.TRAINING: measure_training,
+    Name.PREDICTION: measure_prediction,
+    Name.STEPS: measure_steps,
+}
 
 
 @entry_point
 def main(
     *,
     only: Annotated[
-        list[PartName] | None, typer.Option(help="This part alone; may be given again [all].")
+        list[Name] | None, typer.Option(help="This part alone; may be given again. All if none.")
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Once each, with a tenth of the events.")
     ] = False,
     events: Annotated[
-        int | None, typer.Option(min=1_000, help="Transactions of a run [1,000,000].")
+        int | None, typer.Option(min=1_000, help="Transactions of a run; 1,000,000 if not quick.")
     ] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each figure [3].")] = None,
-    client: Annotated[KafkaClient | None, typer.Option(help="This one alone [both].")] = None,
-    batch_messages: Annotated[
-        int | None, typer.Option(min=1, help="Messages of a poll [FLAGPOST_BATCH_MESSAGES].")
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Runs of each figure; 3 if not quick.")
     ] = None,
+    client: Annotated[KafkaClient | None, typer.Option(help="This one alone, not both.")] = None,
+    batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a poll.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the report goes [bench/results; of some parts: nowhere]."),
+        typer.Option(help="Where the report goes: bench/results if all parts ran."),
     ] = None,
 ) -> None:
     """Measure throughput, latency and cost. All parts take some 25 minutes, and 10 GB of disk.
@@ -94,7 +107,7 @@ def main(
 
     Example: python -m bench --quick --only latency --only journal
     """
-    chosen = [str(name) for name in only or PartName]
+    chosen = [name for name in Name if not only or name in only]
     with bench_stack(console.print) as stack:
         delete_topics(stack)
         bench = Bench(
@@ -106,18 +119,20 @@ def main(
             events=events or (QUICK_EVENTS if quick else FULL_EVENTS),
             is_quick=quick,
         )
-        sections = [_measure(name, bench) for name in _PARTS if name in chosen]
-    measured = Report(conditions=conditions(bench.repeats), sections=sections)
-    report = with_sizing(measured)
+        sections = [
+            _measure(name, f"{name} ({place} of {len(chosen)})", bench)
+            for place, name in enumerate(chosen, 1)
+        ]
+    report = with_sizing(Report(conditions=conditions(bench.repeats), sections=sections))
     console.print(describe(report.conditions))
     console.print(to_rich(goal_sheet(report.goals)))
-    if out or len(sections) == len(_PARTS):
+    if out or chosen == list(Name):
         _keep(report, out or RESULTS)
 
 
-def _measure(name: str, bench: Bench) -> Section:
-    with progress_bar(name) as on_progress:
-        section = _PARTS[name](bench, on_progress)
+def _measure(name: Name, title: str, bench: Bench) -> Section:
+    with progress_bar(title) as on_progress:
+        section = PARTS[name](bench, on_progress)
     for sheet in sheets(section):
         console.print(to_rich(sheet))
     return section

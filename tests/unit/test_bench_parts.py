@@ -10,9 +10,10 @@ from bench.journal import section_of as journal_of
 from bench.latency import FLAT_OUT, UNLIMITED, Stream
 from bench.memory import section_of as memory_of
 from bench.merging import Merged, merge
-from bench.results import Figure, Table
+from bench.results import Figure, Report, Table, conditions
 from bench.runs import Kind, Run
 from bench.segments import make_segments, partitions_of
+from bench.sizing import Costs, costs_of, sizing, with_sizing
 from bench.state import Loaded, Weight
 from bench.state import section_of as state_of
 from bench.training import Times
@@ -124,3 +125,34 @@ def test_merging_loses_nothing() -> None:
         np.testing.assert_array_equal(column, np.concatenate(of_parts))
     assert merged.start_offset == segments[0].start_offset
     assert merged.end_offset == segments[-1].end_offset
+
+
+def test_sizes_are_what_45_days_and_400_days_of_a_population_take() -> None:
+    costs = Costs(customer_bytes=100, terminal_bytes=50, journal_bytes=40, loading_us=0.5)
+
+    [table] = sizing(costs).tables
+
+    assert cells(table, "1,000,000 customers") == pytest.approx(
+        [21.99, 8.55, 4.275, 42.75, 30.4], rel=1e-3
+    )
+
+
+def test_a_report_without_the_costs_has_no_sizes() -> None:
+    report = Report(conditions=conditions(1), sections=[])
+
+    assert with_sizing(report) is report
+
+
+def test_a_report_with_the_costs_gets_sizes() -> None:
+    state = state_of(
+        Weight(10, 1, 1, 0, 1, 2),
+        {10_000_000: [Loaded(5.0, 1)]},
+        {10_000_000: Figure.of([1.0])},
+    )
+    merged = Merged(packed_bytes=40, seconds=1.0, fold_seconds=1.0, fold_merged_seconds=0.5)
+    written = Written(payments=1_000, rows=500, packed_bytes=1, disk_bytes=60_000, merged=merged)
+    journal = journal_of({Stream("2,000/s", 1_000, 2_000, 0): [written]})
+
+    found = costs_of(Report(conditions=conditions(1), sections=[state, journal]))
+
+    assert found == Costs(0.1, 0.1, 60, 0.5)
