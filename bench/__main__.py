@@ -79,7 +79,7 @@ def main(
         int | None, typer.Option(min=1_000, help="Transactions of a run; 1,000,000 if not quick.")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each figure; 3 if not quick.")
+        int | None, typer.Option(min=1, help="Runs of a figure; 3 if not quick.")
     ] = None,
     client: Annotated[KafkaClient | None, typer.Option(help="This one alone, not both.")] = None,
     batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a poll.")] = None,

@@ -53,8 +53,8 @@ def measure_journal(bench: Bench, on_progress: OnProgress) -> Section:
 
 def _weigh(settings: Settings, payments: int) -> Written:
     with psycopg.connect(settings.database_url.get_secret_value()) as database:
-        [weight] = database.execute(_WEIGH).fetchall()
-    return Written(payments, *map(int, weight), try_merging(settings))
+        [(rows, packed_bytes, disk_bytes)] = database.execute(_WEIGH).fetchall()
+    return Written(payments, int(rows), int(packed_bytes), int(disk_bytes), try_merging(settings))
 
 
 def section_of(found: dict[Stream, list[Written]]) -> Section:

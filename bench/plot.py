@@ -11,9 +11,6 @@ from bench.latency import FAST, SLOW
 from bench.results import Figure, Report, Table
 from bench.throughput import END_TO_END, RAW_DRAIN
 
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "flagpost", "font.size": 9}
-"""Text stays text, and the same numbers give the same file."""
-
 _COLOURS = {RAW_DRAIN: "#b8c4ce", END_TO_END: "#1f5fa8"}
 _PERCENTILES = {"p50, ms": "o", "p99, ms": "s", "p99.9, ms": "^"}
 
@@ -21,7 +18,8 @@ _PERCENTILES = {"p50, ms": "o", "p99, ms": "s", "p99.9, ms": "^"}
 def draw(report: Report, path: Path) -> None:
     """Draw the rates of all sections and the latencies at steady rates; blocks for a second."""
     tables = [table for section in report.sections for table in section.tables]
-    with mpl.rc_context(SETTINGS):
+    # Text stays text, and the same numbers give the same file.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flagpost", "font.size": 9}):
         canvas = Canvas(figsize=(10, 3.6), layout="constrained")
         rates, latencies = canvas.subplots(1, 2)
         draw_rates(rates, tables)

@@ -109,7 +109,9 @@ def test_made_up_segments_are_in_order_of_time_and_a_customer_stays_in_a_partiti
         assert len(of_it) == 2
         assert of_it[0].max_event_time_us <= of_it[1].min_event_time_us
         for segment in of_it:
-            for user in np.unique(unpack(segment.columns).user_key).tolist():
+            entries = unpack(segment.columns)
+            assert isinstance(entries, Entries)
+            for user in np.unique(entries.user_key).tolist():
                 homes.setdefault(user, set()).add(partition.number)
     assert all(len(home) == 1 for home in homes.values())
 
