@@ -1,1 +1,4 @@
-"""`make bench`: what the client can do alone, what the whole pipeline does, and their ratio."""
+"""`make bench`: throughput, latency and cost of the whole pipeline beside those of its parts.
+
+Each part is a file that measures and arranges what it found; `programs` are what runs apart.
+"""

@@ -1,8 +1,6 @@
-"""`python -m bench`: one benchmark from nothing to its tables."""
+"""`python -m bench`: one benchmark from nothing to its tables and its picture."""
 
-from concurrent.futures import ProcessPoolExecutor
-from itertools import product
-from multiprocessing import get_context
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -10,122 +8,145 @@ import msgspec
 import typer
 from rich.console import Console
 
-from bench.messages import count_labels, write_messages
-from bench.report import describe, sheets, to_markdown, to_rich
-from bench.results import Report, conditions, summarise
-from bench.runs import Kind, Run, measure
-from bench.servers import (
-    BENCH_HOME,
-    PARTITIONS,
-    ROOT,
-    bench_stack,
-    name_fresh_topic,
-    run_script,
-)
-from bench.steps import time_steps
+from bench.downtime import measure_downtime
+from bench.growth import measure_growth
+from bench.journal import measure_journal
+from bench.latency import measure_latency
+from bench.memory import measure_memory
+from bench.page import with_report
+from bench.parts import Bench, Part
+from bench.plot import draw
+from bench.prediction import measure_prediction
+from bench.report import describe, goal_sheet, sheets, to_markdown, to_rich
+from bench.results import Report, Section, conditions
+from bench.servers import ROOT, bench_stack, delete_topics
+from bench.sizing import with_sizing
+from bench.state import measure_state
+from bench.steps import measure_steps
+from bench.throughput import measure_throughput
+from bench.training import measure_training
 from flagpost.entry_point import entry_point
-from flagpost.kafka.access import KafkaAccess
-from flagpost.kafka.topics import ensure_topics
 from flagpost.progress import progress_bar
-from flagpost.settings import KafkaClient, Settings
+from flagpost.settings import KafkaClient
+
+RESULTS = ROOT / "bench" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+QUICK_EVENTS, FULL_EVENTS = 100_000, 1_000_000
+QUICK_REPEATS, FULL_REPEATS = 1, 3
 
 console = Console()
+
+
+class Name(StrEnum):
+    """A part. In this order: a process weighs no less than its parent, and that one grows."""
+
+    THROUGHPUT = auto()
+    GROWTH = auto()
+    MEMORY = auto()
+    LATENCY = auto()
+    STATE = auto()
+    JOURNAL = auto()
+    RECOVERY = auto()
+    TRAINING = auto()
+    PREDICTION = auto()
+    STEPS = auto()
+
+
+PARTS: dict[Name, Part] = {
+    Name.THROUGHPUT: measure_throughput,
+    Name.GROWTH: measure_growth,
+    Name.MEMORY: measure_memory,
+    Name.LATENCY: measure_latency,
+    Name.STATE: measure_state,
+    Name.JOURNAL: measure_journal,
+    Name.RECOVERY: measure_downtime,
+    Name.TRAINING: measure_training,
+    Name.PREDICTION: measure_prediction,
+    Name.STEPS: measure_steps,
+}
 
 
 @entry_point
 def main(
     *,
-    events: Annotated[int, typer.Option(min=1, help="Messages in the topic.")] = 1_000_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each kind.")] = 3,
-    client: Annotated[KafkaClient | None, typer.Option(help="This one alone [both].")] = None,
-    batch_messages: Annotated[
-        int | None, typer.Option(min=1, help="Messages of a poll [FLAGPOST_BATCH_MESSAGES].")
+    only: Annotated[
+        list[Name] | None, typer.Option(help="This part alone; may be given again. All if none.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where latest.json and latest.md go.")] = (
-        ROOT / "bench" / "results"
-    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Once each, with a tenth of the events.")
+    ] = False,
+    events: Annotated[
+        int | None, typer.Option(min=1_000, help="Transactions of a run; 1,000,000 if not quick.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Runs of a figure; 3 if not quick.")
+    ] = None,
+    client: Annotated[KafkaClient | None, typer.Option(help="This one alone, not both.")] = None,
+    batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a poll.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the report goes: bench/results if all parts ran."),
+    ] = None,
 ) -> None:
-    """Measure the raw drain of each client, the whole pipeline, and their ratio. Takes minutes.
+    """Measure throughput, latency and cost. All parts take some 25 minutes, and 10 GB of disk.
+
+    \b
+    throughput  raw drain of each client, end to end with each, ratios, processor time
+    growth      the same with 10 times the customers, other partitions, two members
+    memory      peak memory, and whether it grows with the stream
+    latency     from produced to visible at 2,000/s, 20,000/s and flat out, commits/s
+    state       bytes of a customer and a terminal, seconds to load the state
+    journal     bytes an event, rows and bytes a day, what merging would save
+    recovery    from a kill to the first new effect
+    training    simulator, features and fit over 1.75 million transactions
+    prediction  FraudModel per event, alone and in batches
+    steps       where the time of a batch goes
 
     Runs on servers of its own under .flagpost/bench and leaves its messages there for the next
     time. What is counted must add up; the goals are reported and fail nothing.
 
-    Example: python -m bench --events 100000 --repeats 1 --client confluent
+    Example: python -m bench --quick --only latency --only journal
     """
-    clients = [client] if client else list(get_args(KafkaClient))
+    chosen = [name for name in Name if not only or name in only]
     with bench_stack(console.print) as stack:
-        log = find_messages(events)
-        labels = count_labels(log)
-        topic = name_fresh_topic(stack)
-        settings = stack.model_copy(
-            update={
-                "topic": topic,
-                "labels_topic": f"{topic}-labels",
-                "batch_messages": batch_messages or stack.batch_messages,
-            }
+        delete_topics(stack)
+        bench = Bench(
+            stack=stack.model_copy(
+                update={"batch_messages": batch_messages or stack.batch_messages}
+            ),
+            clients=[client] if client else list(get_args(KafkaClient)),
+            repeats=repeats or (QUICK_REPEATS if quick else FULL_REPEATS),
+            events=events or (QUICK_EVENTS if quick else FULL_EVENTS),
+            is_quick=quick,
         )
-        _fill(settings, log)
-        runs = _measure_all(settings, clients, events, repeats)
-        steps = time_steps(settings, log)
-    report = Report(
-        conditions=conditions(
-            events=events,
-            labels=labels,
-            mean_bytes=log.stat().st_size / (events + labels) - 1,
-            partitions=PARTITIONS,
-            repeats=repeats,
-            batch_messages=settings.batch_messages,
-        ),
-        results=[summarise(client, runs, events) for client in clients],
-        steps_us_per_event=steps,
-        runs=runs,
-    )
-    _show(report)
-    _keep(report, out)
-
-
-def find_messages(events: int) -> Path:
-    """Find the messages of an earlier benchmark or make them, in another process: see `Usage`."""
-    log = BENCH_HOME / f"payments-and-labels-{events}.jsonl"
-    if not log.exists():
-        console.print(f"Simulating {events:,} transactions ...")
-        with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-            apart.submit(write_messages, log, events).result()
-    return log
-
-
-def _fill(settings: Settings, log: Path) -> None:
-    """Send the messages flat out, after a consumer of the empty topic has compiled the kernels."""
-    partitions = dict.fromkeys((settings.topic, settings.labels_topic), PARTITIONS)
-    ensure_topics(KafkaAccess(settings.kafka_bootstrap), partitions)
-    run_script(settings, "consumer_transform.py", "--until-caught-up")
-    console.print(run_script(settings, "producer.py", log, "--client", "confluent").stdout)
-
-
-def _measure_all(
-    settings: Settings, clients: list[KafkaClient], events: int, repeats: int
-) -> list[Run]:
-    """Take turns, so that a change in the machine's mood hits all kinds of runs."""
-    plan = [(client, kind) for _ in range(repeats) for client, kind in product(clients, Kind)]
-    runs = []
-    with progress_bar("measuring") as on_progress:
-        for place, (client, kind) in enumerate(plan, 1):
-            runs.append(measure(settings, client, kind, events))
-            on_progress(place / len(plan))
-    return runs
-
-
-def _show(report: Report) -> None:
+        sections = [
+            _measure(name, f"{name} ({place} of {len(chosen)})", bench)
+            for place, name in enumerate(chosen, 1)
+        ]
+    report = with_sizing(Report(conditions=conditions(bench.repeats), sections=sections))
     console.print(describe(report.conditions))
-    for sheet in sheets(report):
+    console.print(to_rich(goal_sheet(report.goals)))
+    if out or chosen == list(Name):
+        _keep(report, out or RESULTS)
+
+
+def _measure(name: Name, title: str, bench: Bench) -> Section:
+    with progress_bar(title) as on_progress:
+        section = PARTS[name](bench, on_progress)
+    for sheet in sheets(section):
         console.print(to_rich(sheet))
+    return section
 
 
 def _keep(report: Report, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "latest.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     (out / "latest.md").write_text(to_markdown(report))
-    console.print(f"Kept in {out.name}/latest.json and latest.md.")
+    draw(report, out / "latest.svg")
+    console.print(f"Kept in {out.name}: latest.json, latest.md and latest.svg.")
+    if out == RESULTS:
+        PAGE.write_text(with_report(PAGE.read_text(), report))
+        console.print(f"Its tables are in docs/{PAGE.name}, too: read what stands around them.")
 
 
 if __name__ == "__main__":

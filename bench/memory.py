@@ -1,68 +1,36 @@
-"""`python -m bench.memory`: does the memory of a worker grow, or end with its windows?"""
+"""Does the memory of a worker grow, or end with its windows?"""
 
-from typing import Annotated
+from bench.messages import find_log
+from bench.parts import Bench, OnProgress, in_turns
+from bench.results import Figure, Goal, Row, Section, Table
+from bench.runs import score
+from bench.servers import PARTITIONS
+from flagpost.settings import KafkaClient
 
-import typer
-from rich.console import Console
-from rich.table import Table
+CLIENT: KafkaClient = "confluent"
+TIMES = 5
+GROWTH_GOAL = 1.1
 
-from bench.__main__ import find_messages
-from bench.process import Usage
-from bench.servers import PARTITIONS, bench_stack, empty_tables, name_fresh_topic, run_script
-from flagpost.entry_point import entry_point
-from flagpost.kafka.access import KafkaAccess
-from flagpost.kafka.topics import ensure_topics
-from flagpost.settings import KafkaClient, Settings
-
-console = Console()
-
-
-@entry_point
-def main(
-    *,
-    events: Annotated[
-        int, typer.Option(min=2, help="Transactions of the longer run.")
-    ] = 10_000_000,
-    client: Annotated[KafkaClient, typer.Option(help="The worker's client.")] = "confluent",
-) -> None:
-    """Let a worker read half of a steady population's stream, then another all; compare the peaks.
-
-    Takes minutes, and some gigabytes of disk under .flagpost/bench.
-
-    Example: python -m bench.memory --events 2000000
-    """
-    with bench_stack(console.print) as stack:
-        log = find_messages(events)
-        topic = name_fresh_topic(stack)
-        settings = stack.model_copy(update={"topic": topic, "labels_topic": f"{topic}-labels"})
-        ensure_topics(
-            KafkaAccess(settings.kafka_bootstrap),
-            dict.fromkeys((settings.topic, settings.labels_topic), PARTITIONS),
-        )
-        half = events // 2
-        run_script(settings, "producer.py", log, "--client", "confluent", "--limit", half)
-        at_half = _score(settings, client)
-        run_script(settings, "producer.py", log, "--client", "confluent", "--from-line", half + 1)
-        at_end = _score(settings, client)
-    table = Table("messages", "peak memory, MB", title=f"one worker, {client}")
-    table.add_row(f"{half:,}", f"{at_half.peak_memory_bytes / 1e6:,.0f}")
-    table.add_row(f"{events:,} and more", f"{at_end.peak_memory_bytes / 1e6:,.0f}")
-    table.add_row("growth", f"{at_end.peak_memory_bytes / at_half.peak_memory_bytes - 1:+.1%}")
-    console.print(table)
+HOW = (
+    "The population stays, the stream goes on: 5,000 customers and 10,000 terminals. The largest "
+    "resident set of a worker on confluent-kafka that reads all of it."
+)
 
 
-def _score(settings: Settings, client: KafkaClient) -> Usage:
-    empty_tables(settings)
-    usage = run_script(
-        settings,
-        "consumer_transform.py",
-        "--until-caught-up",
-        kafka_client=client,
-        max_future_days=36_500,  # so many events reach beyond today
-    )
-    console.print(usage.stdout.strip())
-    return usage
+def measure_memory(bench: Bench, on_progress: OnProgress) -> Section:
+    """Score a log, and one of the same population that is several times as long."""
+    sizes = [bench.events, TIMES * bench.events]
+    found: dict[int, list[float]] = {}
+    for events in in_turns(bench.repeats, sizes, on_progress):
+        run = score(bench.filled(find_log(events), PARTITIONS), CLIENT, events)
+        found.setdefault(events, []).append(run.peak_memory_bytes / 1e6)
+    return section_of({events: Figure.of(runs) for events, runs in found.items()})
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def section_of(peaks_mb: dict[int, Figure]) -> Section:
+    """Arrange what was found for two lengths of a stream."""
+    rows = [Row(f"{events:,} transactions", [peak]) for events, peak in peaks_mb.items()]
+    short, long = peaks_mb.values()
+    growth = long.median / short.median
+    goal = Goal(f"peak memory, {TIMES} times the stream / once", growth, most=GROWTH_GOAL, digits=2)
+    return Section("memory", "Memory", HOW, [Table("Peak memory", ["MB"], rows)], [goal])

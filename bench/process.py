@@ -4,10 +4,13 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+STOP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,32 @@ def run_measured(command: list[str], environment: Mapping[str, str], folder: Pat
             cpu_seconds=taken.ru_utime + taken.ru_stime,
             peak_memory_bytes=taken.ru_maxrss * 1024,
         )
+
+
+@contextmanager
+def running_beside(
+    command: list[str], environment: Mapping[str, str], folder: Path
+) -> Iterator[int]:
+    """Run a program in a folder beside this one; ask it to end when the context is left.
+
+    Gives its process id.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; the end of what it said is a note.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+            command, env=environment, cwd=folder, stdout=output, stderr=output
+        )
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            returncode = process.wait(STOP_SECONDS)
+        if returncode:
+            error = subprocess.CalledProcessError(returncode, command)
+            error.add_note(_contents(output)[-2000:])
+            raise error
 
 
 def _contents(file: TextIO) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.__main__ import find_messages
+from bench.messages import find_log
 from bench.servers import bench_stack
 from flagpost.entry_point import entry_point
 from flagpost.logs import LogBatch
@@ -53,15 +53,18 @@ def main() -> None:
     clients: tuple[KafkaClient, ...] = get_args(KafkaClient)
     table = Table("seconds, least to most", *clients, title=f"session timeout {SESSION_SECONDS} s")
     with bench_stack(console.print) as settings:
-        [part] = parts_of(find_messages(EVENTS), 1)
+        [part] = parts_of(find_log(EVENTS), 1)
         for case, (name, end) in CASES.items():
-            measure = partial(_measure, settings, part, name, end)
+            measure = partial(measure_once, settings, part, name, end)
             runs = [sorted(measure(client) for _ in range(REPEATS)) for client in clients]
             table.add_row(case, *(f"{run[0]:.1f} to {run[-1]:.1f}" for run in runs))
     console.print(table)
 
 
-def _measure(settings: Settings, part: LogBatch, name: str, end: End, client: KafkaClient) -> float:
+def measure_once(
+    settings: Settings, part: LogBatch, name: str, end: End, client: KafkaClient
+) -> float:
+    """Return the seconds from the end of the only member to the first new effect. Blocks."""
     url = settings.database_url.get_secret_value()
     with TemporaryDirectory() as directory, proxy_before(url) as proxy:
         topic = f"bench-{uuid4().hex[:8]}"

@@ -1,6 +1,6 @@
-"""What many runs say together."""
+"""What a benchmark found: sections of tables, whose cells are the runs of one figure, and goals."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
 from os import cpu_count
 from platform import python_version
@@ -10,12 +10,7 @@ import confluent_kafka
 import msgspec
 import psutil
 
-from bench.runs import Kind, Run
 from flagpost.local import kafka_properties
-from flagpost.settings import KafkaClient
-
-RATIO_GOALS: dict[KafkaClient, float] = {"kafka-python": 0.65, "confluent": 0.5}
-PEAK_MEMORY_GOAL_BYTES = 600_000_000
 
 _LIBRARIES = (
     "kafka-python", "confluent-kafka", "msgspec", "numpy", "numba", "pyarrow", "psycopg",
@@ -23,60 +18,72 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """The median of some runs, and their range."""
+class Figure(msgspec.Struct, frozen=True):
+    """The same thing measured in some runs: their median and their range."""
 
     median: float
     least: float
     most: float
+    runs: list[float]
 
     @classmethod
-    def of(cls, values: Collection[float]) -> "Spread":
-        """Sum up at least one value."""
-        return cls(median(values), min(values), max(values))
+    def of(cls, runs: Collection[float]) -> "Figure":
+        """Sum up at least one run."""
+        return cls(median(runs), min(runs), max(runs), list(runs))
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client does, rates in events a second.
+Cell = Figure | float | None
+"""A ratio of two figures is one number; nothing stands where nothing was measured."""
 
-    `ratio` compares the medians of `end_to_end` and `raw_drain`, which fetch alike.
-    """
 
-    client: KafkaClient
-    default_drain: Spread
-    raw_drain: Spread
-    calm_drain: Spread
-    end_to_end: Spread
-    wall_seconds: Spread
-    cpu_seconds_per_million: Spread
-    peak_memory_bytes: Spread
-    flagged: int
+class Row(msgspec.Struct, frozen=True):
+    """One line of a table; `name` says the unit, `digits` how many stand behind the point."""
+
+    name: str
+    cells: list[Cell]
+    digits: int = 0
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Some rows under the names of their columns; the first column has the rows' names."""
+
+    title: str
+    columns: list[str]
+    rows: list[Row]
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """A bound on something found: the least it may be, or the most."""
+
+    name: str
+    found: float
+    least: float | None = None
+    most: float | None = None
+    unit: str = ""
+    digits: int = 0
 
     @property
-    def ratio(self) -> float:
-        """What is left of the client's speed, given the same fetch settings."""
-        return self.end_to_end.median / self.raw_drain.median
+    def is_reached(self) -> bool:
+        """Whether what was found lies within the bounds."""
+        return (self.least is None or self.found >= self.least) and (
+            self.most is None or self.found <= self.most
+        )
 
-    @property
-    def reaches_ratio(self) -> bool:
-        """Whether the pipeline keeps up with its client as it should."""
-        return self.ratio >= RATIO_GOALS[self.client]
 
-    @property
-    def reaches_memory(self) -> bool:
-        """Whether no run needed more memory than it should."""
-        return self.peak_memory_bytes.most < PEAK_MEMORY_GOAL_BYTES
+class Section(msgspec.Struct, frozen=True):
+    """What one part of the benchmark found; `how` says what was measured in a sentence or two."""
+
+    name: str
+    title: str
+    how: str
+    tables: list[Table]
+    goals: list[Goal] = []
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured, and on what."""
+    """On what it was measured, in general terms."""
 
-    events: int
-    labels: int
-    mean_bytes: float
-    partitions: int
     repeats: int
-    batch_messages: int
     cores: int | None
     memory_bytes: int
     versions: dict[str, str]
@@ -86,28 +93,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a benchmark found."""
 
     conditions: Conditions
-    results: list[Result]
-    steps_us_per_event: dict[str, float]
-    runs: list[Run]
+    sections: list[Section]
+
+    @property
+    def goals(self) -> list[Goal]:
+        """The goals of all sections."""
+        return [goal for section in self.sections for goal in section.goals]
+
+    def value(self, section: str, row: str, column: str) -> float | None:
+        """Look up the median in a cell; None if there is no such cell, or nothing in it."""
+        for table in (t for each in self.sections if each.name == section for t in each.tables):
+            for line in table.rows:
+                if line.name == row and column in table.columns:
+                    cell = line.cells[table.columns.index(column)]
+                    return cell.median if isinstance(cell, Figure) else cell
+        return None
 
 
-def conditions(
-    *,
-    events: int,
-    labels: int,
-    mean_bytes: float,
-    partitions: int,
-    repeats: int,
-    batch_messages: int,
-) -> Conditions:
-    """Describe the benchmark and this machine in general terms."""
+def conditions(repeats: int) -> Conditions:
+    """Describe this machine in general terms."""
     return Conditions(
-        events=events,
-        labels=labels,
-        mean_bytes=round(mean_bytes, 1),
-        partitions=partitions,
         repeats=repeats,
-        batch_messages=batch_messages,
         cores=cpu_count(),
         memory_bytes=psutil.virtual_memory().total,
         versions={
@@ -119,26 +125,11 @@ def conditions(
     )
 
 
-def summarise(client: KafkaClient, runs: Sequence[Run], events: int) -> Result:
-    """Bring the runs of one client together; there is at least one of each kind.
+def ratio(of: Figure, to: Figure) -> float:
+    """Compare medians: the best run of one kind says nothing about the worst of another."""
+    return of.median / to.median
 
-    Raises:
-        ValueError: they flagged different numbers of transactions.
-    """
-    own = [run for run in runs if run.client == client]
-    rates = {
-        kind: Spread.of([events / run.seconds for run in own if run.kind is kind]) for kind in Kind
-    }
-    scored = [run for run in own if run.kind is Kind.END_TO_END]
-    [flagged] = {run.flagged or 0 for run in runs if run.kind is Kind.END_TO_END}
-    return Result(
-        client=client,
-        default_drain=rates[Kind.DEFAULT_DRAIN],
-        raw_drain=rates[Kind.RAW_DRAIN],
-        calm_drain=rates[Kind.CALM_DRAIN],
-        end_to_end=rates[Kind.END_TO_END],
-        wall_seconds=Spread.of([run.wall_seconds for run in scored]),
-        cpu_seconds_per_million=Spread.of([1e6 * run.cpu_seconds / events for run in scored]),
-        peak_memory_bytes=Spread.of([run.peak_memory_bytes for run in scored]),
-        flagged=flagged,
-    )
+
+def row(name: str, figures: Iterable[Collection[float] | None], digits: int = 0) -> Row:
+    """Make a row of the runs of each column."""
+    return Row(name, [None if runs is None else Figure.of(runs) for runs in figures], digits)

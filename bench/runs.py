@@ -1,29 +1,35 @@
-"""One run of each kind, in a process of its own."""
+"""One run of each kind over a topic that is filled, in a process of its own."""
 
 import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
 import msgspec
 
-from bench.drain import Style
 from bench.process import Usage
-from bench.servers import empty_tables, read_committed, run_script
+from bench.programs.drain import Style
+from bench.servers import create_topics, empty_tables, read_committed, run_script
 from flagpost.settings import KafkaClient, Settings
 
 _TALLY_SECONDS = re.compile(r"in ([\d.]+) s")
 
 
 class Kind(StrEnum):
-    """What is measured: a drain in one of its styles, or everything."""
+    """What is measured: a drain in one of its styles, everything, or a start for nothing."""
 
     DEFAULT_DRAIN = Style.DEFAULTS
     RAW_DRAIN = Style.AS_WORKER
     CALM_DRAIN = Style.COLLECTOR_OFF
     END_TO_END = "end-to-end"
+    START = "start"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run took; `seconds` is the time from the first batch to the last."""
+    """What one run took; `seconds` is the time from the first batch to the last.
+
+    Of several members, the times are those of the slowest, the processor time is that of all.
+    """
 
     client: KafkaClient
     kind: Kind
@@ -41,30 +47,54 @@ class Miscounted(AssertionError):
 def measure(settings: Settings, client: KafkaClient, kind: Kind, events: int) -> Run:
     """Run once and check the counts. Blocks."""
     if kind is Kind.END_TO_END:
-        return _score(settings, client, events)
-    usage = run_script(settings, "-m", "bench.drain", client, kind, events)
-    return _run_of(usage, client, kind, float(usage.stdout))
+        return score(settings, client, events)
+    if kind is Kind.START:
+        return _start(settings, client)
+    usage = run_script(settings, "-m", "bench.programs.drain", client, kind, events)
+    return _run_of([usage], client, kind, float(usage.stdout))
 
 
-def _score(settings: Settings, client: KafkaClient, events: int) -> Run:
+def score(settings: Settings, client: KafkaClient, events: int, members: int = 1) -> Run:
+    """Score all with empty tables, by so many members at the same time. Blocks."""
     empty_tables(settings)
-    usage = run_script(settings, "consumer_transform.py", "--until-caught-up", kafka_client=client)
+    with ThreadPoolExecutor(members) as pool:
+        usages = list(pool.map(_run_worker, [settings] * members, [client] * members))
     found = read_committed(settings)
     if (found.n_in, found.n_clean + found.rows, found.rows) != (events, events, found.n_flagged):
         raise Miscounted(f"{events} messages were sent, and {client} committed {found}")
-    seconds = float(_TALLY_SECONDS.findall(usage.stdout)[-1])
-    return _run_of(usage, client, Kind.END_TO_END, seconds, found.rows)
+    seconds = [float(_TALLY_SECONDS.findall(usage.stdout)[-1]) for usage in usages]
+    return _run_of(usages, client, Kind.END_TO_END, max(seconds), found.rows)
+
+
+def _start(settings: Settings, client: KafkaClient) -> Run:
+    empty_tables(settings)
+    usage = _run_worker(create_topics(settings, settings.topic_partitions), client)
+    return _run_of([usage], client, Kind.START, 0.0)
+
+
+def _run_worker(settings: Settings, client: KafkaClient) -> Usage:
+    return run_script(
+        settings,
+        "consumer_transform.py",
+        "--until-caught-up",
+        kafka_client=client,
+        max_future_days=36_500,  # a long log reaches beyond today
+    )
 
 
 def _run_of(
-    usage: Usage, client: KafkaClient, kind: Kind, seconds: float, flagged: int | None = None
+    usages: Sequence[Usage],
+    client: KafkaClient,
+    kind: Kind,
+    seconds: float,
+    flagged: int | None = None,
 ) -> Run:
     return Run(
         client=client,
         kind=kind,
         seconds=seconds,
-        wall_seconds=usage.wall_seconds,
-        cpu_seconds=usage.cpu_seconds,
-        peak_memory_bytes=usage.peak_memory_bytes,
+        wall_seconds=max(usage.wall_seconds for usage in usages),
+        cpu_seconds=sum(usage.cpu_seconds for usage in usages),
+        peak_memory_bytes=max(usage.peak_memory_bytes for usage in usages),
         flagged=flagged,
     )

@@ -13,7 +13,10 @@ from unittest.mock import patch
 import structlog
 
 from bench.log_source import LogSource
-from bench.servers import PARTITIONS, empty_tables
+from bench.messages import find_log
+from bench.parts import Bench, OnProgress, in_turns
+from bench.results import Section, Table, row
+from bench.servers import PARTITIONS, empty_tables, run_script
 from flagpost import processing
 from flagpost.at_once import AtOnce
 from flagpost.core import micro_batch
@@ -21,7 +24,7 @@ from flagpost.core.decoding import MessageDecoder
 from flagpost.event_order import EventOrder
 from flagpost.postgres.store import PostgresStore
 from flagpost.scoring import Parts, open_worker
-from flagpost.settings import Settings
+from flagpost.settings import KafkaClient, Settings
 from flagpost.warm_up import calm_garbage_collector
 
 BATCH = "all of it"
@@ -33,6 +36,38 @@ _STEPS: dict[str, tuple[object, str]] = {
     "effects: journal segments, reasons": (processing, "effects_of"),
     "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
 }
+
+
+HOW = (
+    "The worker as it is with a stopwatch, but reading a file, and one step after the other: a "
+    "worker takes the steps of several batches at once. Below it the poll alone: Flagpost's own "
+    "source reads the topic and hands over the bytes."
+)
+
+
+def measure_steps(bench: Bench, on_progress: OnProgress) -> Section:
+    """Time the steps, and the polls with each client."""
+    log = find_log(bench.events)
+    settings = bench.filled(log, PARTITIONS)
+    steps, polls = list[dict[str, float]](), dict[KafkaClient, list[float]]()
+    for client in in_turns(bench.repeats, [None, *bench.clients], on_progress):
+        if client is None:
+            steps.append(time_steps(settings, log))
+        else:
+            polls.setdefault(client, []).append(_poll_us(settings, client, bench.events))
+    return section_of(steps, polls)
+
+
+def section_of(steps: list[dict[str, float]], polls: dict[KafkaClient, list[float]]) -> Section:
+    """Arrange the microseconds of each step, from runs that have the same steps."""
+    rows = [row(name, [[run[name] for run in steps]], 2) for name in steps[0]]
+    rows += [row(f"poll: {client}", [runs], 2) for client, runs in polls.items()]
+    return Section("steps", "Profile", HOW, [Table("Steps", ["us per event"], rows)])
+
+
+def _poll_us(settings: Settings, client: KafkaClient, events: int) -> float:
+    usage = run_script(settings, "-m", "bench.programs.poll", events, kafka_client=client)
+    return 1e6 * float(usage.stdout) / events
 
 
 def time_steps(settings: Settings, log: Path) -> dict[str, float]:

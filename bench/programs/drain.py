@@ -3,7 +3,7 @@
 It is what anybody would write: subscribe, poll, look at each message's value, count. Brokers, topic
 and the number of messages of a poll are those of the settings.
 
-Example: python -m bench.drain confluent as-worker 1000000
+Example: python -m bench.programs.drain confluent as-worker 1000000
 """
 
 import gc

@@ -1,0 +1,218 @@
+"""How long it takes from a payment that is sent to its row that somebody else can see."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.parts import Bench, OnProgress, in_turns
+from bench.payments import row_of
+from bench.programs.load import Sent, read_sent
+from bench.results import Figure, Goal, Row, Section, Table, row
+from bench.servers import (
+    PARTITIONS,
+    count_taken_over,
+    create_topics,
+    empty_tables,
+    read_committed,
+    run_script,
+    script_beside,
+)
+from bench.visibility import (
+    LOOK_SECONDS,
+    Snapshot,
+    begun_between,
+    first_seen_ns,
+    observing,
+    writers_of_flagged,
+)
+from flagpost.settings import KafkaClient, Settings
+from flagpost.torture.waiting import wait_until
+
+WARM_UP_SECONDS = 4
+PATIENCE_SECONDS = 120
+PERCENTILES = (50.0, 99.0, 99.9)
+P50, P99, P999 = range(3)
+
+HOW = (
+    "Payments that happen now, 200 a second or one in a hundred of them flagged, and some labels "
+    "are handed to a client every 5 ms by a process of its own (confluent-kafka, linger 0, lz4). "
+    "Latency runs from the moment before that until another connection, which looks about every "
+    "millisecond, sees that the transaction is over which wrote the flagged row. The first "
+    f"{WARM_UP_SECONDS} s are left out; the row of the very first payment after a worker has "
+    "started stands apart. Flat out, everything is sent as fast as the broker takes it: there the "
+    "latency is that of a backlog, and grows with it."
+)
+
+
+class Stream(NamedTuple):
+    """A load: so many payments, so many a second; those of the warm-up are not looked at."""
+
+    name: str
+    n_payments: int
+    rate: float
+    warm_up_seconds: float
+
+
+SLOW, FAST, FLAT_OUT = "2,000/s", "20,000/s", "flat out"
+UNLIMITED = 1e9
+
+
+def streams(seconds: int, n_flat_out: int) -> list[Stream]:
+    """Return the three loads, of which the steady ones are looked at for so long."""
+    return [
+        Stream(SLOW, 2_000 * (WARM_UP_SECONDS + seconds), 2_000, WARM_UP_SECONDS),
+        Stream(FAST, 20_000 * (WARM_UP_SECONDS + seconds), 20_000, WARM_UP_SECONDS),
+        Stream(FLAT_OUT, n_flat_out, UNLIMITED, 0),
+    ]
+
+
+class Latency(NamedTuple):
+    """What one run found. Latencies are milliseconds, `ms` at `PERCENTILES`.
+
+    Attributes:
+        n_rows: how many flagged rows were looked at.
+        acknowledged_ms: of it until the broker had acknowledged the payment, median.
+        first_ms: from the first payment after the start of a worker to its row.
+        commits_a_second: writing transactions of the whole database.
+        late_ms: how much later than they were due 99 of 100 payments were sent, at most; flat out
+            this is how long it took to send them.
+        rate: payments a second, from the first that was sent to the last row that was seen.
+    """
+
+    n_rows: int
+    ms: tuple[float, ...]
+    acknowledged_ms: float
+    first_ms: float
+    commits_a_second: float
+    late_ms: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a run left behind: what was sent, which transaction wrote each row, what was seen.
+
+    The tables are as the run left them until the next one empties them.
+    """
+
+    settings: Settings
+    sent: Sent
+    writers: Mapping[str, int]
+    snapshots: Sequence[Snapshot]
+
+
+def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
+    """Bring together when payments were sent and when their rows were seen."""
+    sent, snapshots = watched.sent, watched.snapshots
+    seen_ns = first_seen_ns(set(watched.writers.values()), snapshots)
+    rows = np.array([row_of(transaction) for transaction in watched.writers])
+    seen = np.array([seen_ns[writer] for writer in watched.writers.values()])
+    latency_ms = (seen - sent.sent_ns[rows]) / 1e6
+    warm_ns = int(sent.due_ns[0] + 1e9 * warm_up_seconds)
+    end_ns = int(sent.sent_ns[-1])
+    is_counted = sent.due_ns[rows] >= warm_ns
+    counted = rows[is_counted]
+    return Latency(
+        n_rows=counted.size,
+        ms=_percentiles(latency_ms[is_counted], PERCENTILES),
+        acknowledged_ms=float(
+            np.median(sent.acknowledged_ns[counted] - sent.sent_ns[counted]) / 1e6
+        ),
+        first_ms=float(latency_ms[rows == 0][0]),
+        commits_a_second=1e9 * begun_between(snapshots, warm_ns, end_ns) / (end_ns - warm_ns),
+        late_ms=_percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
+        rate=1e9 * sent.due_ns.size / (int(seen.max()) - int(sent.sent_ns[0])),
+    )
+
+
+def _percentiles(values: NDArray[np.float64], at: Sequence[float]) -> tuple[float, ...]:
+    """Take values that were measured: the next higher one, and nothing in between."""
+    return tuple(map(float, np.percentile(values, at, method="higher")))
+
+
+Found = dict[tuple[KafkaClient, str], list[Latency]]
+"""The runs of a client with a stream."""
+
+
+def measure_latency(bench: Bench, on_progress: OnProgress) -> Section:
+    """Measure the latency of every stream with every client."""
+    loads = streams(2, 50_000) if bench.is_quick else streams(16, 500_000)
+    found: Found = {}
+    plan = list(product(bench.clients, loads))
+    for client, stream in in_turns(bench.repeats, plan, on_progress):
+        run = summarise(watch(bench.stack, client, stream), stream.warm_up_seconds)
+        found.setdefault((client, stream.name), []).append(run)
+    return section_of(found)
+
+
+def watch(stack: Settings, client: KafkaClient, stream: Stream) -> Watched:
+    """Start a worker, send it payments, and look on."""
+    settings = create_topics(stack, PARTITIONS)
+    empty_tables(settings)
+    url = settings.database_url.get_secret_value()
+    with (
+        TemporaryDirectory() as directory,
+        script_beside(settings, "consumer_transform.py", kafka_client=client),
+    ):
+        kept = Path(directory) / "sent.npz"
+        _await(lambda: count_taken_over(settings) == 2 * PARTITIONS)
+        with observing(url) as snapshots:
+            run_script(settings, "-m", "bench.programs.load", stream.n_payments, stream.rate, kept)
+            _await(lambda: read_committed(settings).n_in == stream.n_payments)
+            time.sleep(100 * LOOK_SECONDS)  # for another look
+        return Watched(settings, read_sent(kept), writers_of_flagged(url), snapshots)
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    assert wait_until(condition, PATIENCE_SECONDS), "the worker does not go on"
+
+
+def section_of(found: Found) -> Section:
+    """Arrange what was found: a table for each client, a column for each stream."""
+    clients = list(dict.fromkeys(client for client, _ in found))
+    goals = [goal for client in clients for goal in _goals(client, found)]
+    return Section("latency", "Latency", HOW, [_table(each, found) for each in clients], goals)
+
+
+def _table(client: KafkaClient, found: Found) -> Table:
+    columns = {stream: runs for (of, stream), runs in found.items() if of == client}
+
+    def line(name: str, figure: Callable[[Latency], float], digits: int = 0) -> Row:
+        return row(name, [list(map(figure, runs)) for runs in columns.values()], digits)
+
+    return Table(
+        f"From produced to visible, {client}",
+        list(columns),
+        [
+            line("p50, ms", lambda run: run.ms[P50], 1),
+            line("p99, ms", lambda run: run.ms[P99], 1),
+            line("p99.9, ms", lambda run: run.ms[P999], 1),
+            line("until the broker has it, p50, ms", lambda run: run.acknowledged_ms, 1),
+            line("first row after a start, ms", lambda run: run.first_ms),
+            line("commits/s", lambda run: run.commits_a_second),
+            line("payments/s, to the last row", lambda run: run.rate),
+            line("rows looked at", lambda run: run.n_rows),
+            line("sent late, p99, ms", lambda run: run.late_ms, 1),
+        ],
+    )
+
+
+def _goals(client: KafkaClient, found: Found) -> list[Goal]:
+    def goal(name: str, stream: str, figure: Callable[[Latency], float], most: float) -> Goal:
+        middle = Figure.of(list(map(figure, found[client, stream]))).median
+        return Goal(f"{client}, {stream}: {name}", middle, most=most)
+
+    return [
+        goal("p50, ms", SLOW, lambda run: run.ms[P50], 8),
+        goal("p99, ms", SLOW, lambda run: run.ms[P99], 20),
+        goal("commits/s", SLOW, lambda run: run.commits_a_second, 200),
+        goal("first row after a start, ms", SLOW, lambda run: run.first_ms, 250),
+        goal("p99, ms", FAST, lambda run: run.ms[P99], 60),
+    ]

@@ -1,0 +1,77 @@
+"""The report as a picture: how many events a second, and how late their rows are."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from bench.latency import FAST, SLOW
+from bench.results import Figure, Report, Table
+from bench.throughput import END_TO_END, RAW_DRAIN
+
+_COLOURS = {RAW_DRAIN: "#b8c4ce", END_TO_END: "#1f5fa8"}
+_PERCENTILES = {"p50, ms": "o", "p99, ms": "s", "p99.9, ms": "^"}
+
+
+def draw(report: Report, path: Path) -> None:
+    """Draw the rates of all sections and the latencies at steady rates; blocks for a second."""
+    tables = [table for section in report.sections for table in section.tables]
+    # Text stays text, and the same numbers give the same file.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flagpost", "font.size": 9}):
+        canvas = Canvas(figsize=(10, 3.6), layout="constrained")
+        rates, latencies = canvas.subplots(1, 2)
+        draw_rates(rates, tables)
+        draw_latencies(latencies, tables)
+        canvas.savefig(path, metadata={"Date": None})
+
+
+def figures_of(name: str, tables: Sequence[Table]) -> Iterator[tuple[str, str, Figure]]:
+    """Find the figures of rows of this name: the title of the table, the column, the figure."""
+    for table in tables:
+        for row in table.rows:
+            if row.name == name:
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    if isinstance(cell, Figure):
+                        yield table.title, column, cell
+
+
+def draw_rates(axes: Axes, tables: Sequence[Table]) -> None:
+    """Draw a bar for each column that has a rate, its range as a line; the fastest is on top."""
+    bars = [
+        (figure.median, f"{column}: {name}", figure, colour)
+        for name, colour in _COLOURS.items()
+        for _, column, figure in figures_of(name, tables)
+    ]
+    for place, (median, name, figure, colour) in enumerate(sorted(bars, key=lambda bar: bar[0])):
+        reach = [[median - figure.least], [figure.most - median]]
+        axes.barh(place, median, color=colour, xerr=reach, ecolor="#333333", capsize=2)
+        axes.text(0, place, f" {name}, {median:,.0f}", va="center")
+    axes.set(title="Throughput", xlabel="thousand events/s", yticks=[])
+
+
+def draw_latencies(axes: Axes, tables: Sequence[Table]) -> None:
+    """Draw the percentiles of each steady rate and client, on a logarithmic scale."""
+    names: list[str] = []
+    for percentile, marker in _PERCENTILES.items():
+        found = [
+            (f"{title.rpartition(', ')[2]}\n{column}", figure)
+            for title, column, figure in figures_of(percentile, tables)
+            if column in {SLOW, FAST}
+        ]
+        names = [name for name, _ in found]
+        medians = [figure.median for _, figure in found]
+        reach = [
+            [figure.median - figure.least for _, figure in found],
+            [figure.most - figure.median for _, figure in found],
+        ]
+        axes.errorbar(
+            range(len(found)), medians, reach, fmt=marker, capsize=3, label=percentile[:-4]
+        )
+    axes.set(title="From produced to visible", ylabel="ms", yscale="log")
+    axes.set_xticks(range(len(names)), names)
+    axes.margins(x=0.15)
+    axes.grid(axis="y", which="both", alpha=0.3)
+    if names:
+        axes.legend()

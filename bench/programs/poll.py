@@ -1,0 +1,33 @@
+"""Polls a topic with Flagpost's own source and does nothing with it; prints the seconds.
+
+Example: python -m bench.programs.poll 1000000
+"""
+
+import time
+
+import typer
+
+from flagpost.kafka.factory import open_source
+from flagpost.settings import load_settings
+from flagpost.warm_up import calm_garbage_collector
+
+POLL_SECONDS = 0.5
+
+
+def main(events: int) -> None:
+    """Read so many messages of all partitions from the beginning."""
+    settings = load_settings(group=f"poll-{time.time_ns()}")
+    source = open_source(settings, [settings.topic])
+    calm_garbage_collector()
+    seen, began = 0, 0.0
+    while seen < events:
+        poll = source.poll(settings.batch_messages, POLL_SECONDS)
+        source.seek(dict.fromkeys(poll.assigned, 0))
+        if poll.chunks and not seen:
+            began = time.perf_counter()
+        seen += sum(len(chunk.values) for chunk in poll.chunks)
+    typer.echo(time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    typer.run(main)
