@@ -125,7 +125,8 @@ def main(
         ]
     report = with_sizing(Report(conditions=conditions(bench.repeats), sections=sections))
     console.print(describe(report.conditions))
-    console.print(to_rich(goal_sheet(report.goals)))
+    if report.goals:
+        console.print(to_rich(goal_sheet(report.goals)))
     if out or chosen == list(Name):
         _keep(report, out or RESULTS)
 
