@@ -88,7 +88,7 @@ def main(
         typer.Option(help="Where the report goes: bench/results if all parts ran."),
     ] = None,
 ) -> None:
-    """Measure throughput, latency and cost. All parts take some 25 minutes, and 10 GB of disk.
+    """Measure throughput, latency and cost. All parts take some 30 minutes, and 10 GB of disk.
 
     \b
     throughput  raw drain of each client, end to end with each, ratios, processor time
@@ -125,7 +125,8 @@ def main(
         ]
     report = with_sizing(Report(conditions=conditions(bench.repeats), sections=sections))
     console.print(describe(report.conditions))
-    console.print(to_rich(goal_sheet(report.goals)))
+    if report.goals:
+        console.print(to_rich(goal_sheet(report.goals)))
     if out or chosen == list(Name):
         _keep(report, out or RESULTS)
 

@@ -1,9 +1,10 @@
 """How the cost of an event grows with customers, terminals, partitions and members."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from bench.messages import find_log
+from bench.messages import find_crowded_log, find_log
 from bench.parts import Bench, OnProgress, in_turns
 from bench.results import Figure, Goal, Row, Section, Table
 from bench.runs import Kind, Run, measure, score
@@ -24,7 +25,7 @@ class Change(NamedTuple):
     """What differs from the first of them."""
 
     name: str
-    times_customers: int = 1
+    find_log: Callable[[int], Path] = find_log
     partitions: int = PARTITIONS
     members: int = 1
 
@@ -32,7 +33,7 @@ class Change(NamedTuple):
 CROWD = "10 x customers and terminals"
 CHANGES = (
     Change(f"5,000 customers, 10,000 terminals, {PARTITIONS} partitions"),
-    Change(CROWD, times_customers=10),
+    Change(CROWD, find_log=find_crowded_log),
     Change("1 partition", partitions=1),
     Change("16 partitions", partitions=16),
     Change("2 members", members=2),
@@ -43,7 +44,7 @@ def measure_growth(bench: Bench, on_progress: OnProgress) -> Section:
     """Score the same number of transactions with each change."""
     starts, runs = list[Run](), dict[Change, list[Run]]()
     for change in in_turns(bench.repeats, list(CHANGES), on_progress):
-        settings = bench.filled(find_log(bench.events, change.times_customers), change.partitions)
+        settings = bench.filled(change.find_log(bench.events), change.partitions)
         if change is CHANGES[0]:
             starts.append(measure(settings, CLIENT, Kind.START, 0))
         run = score(settings, CLIENT, bench.events, change.members)

@@ -143,7 +143,7 @@ Found = dict[tuple[KafkaClient, str], list[Latency]]
 
 def measure_latency(bench: Bench, on_progress: OnProgress) -> Section:
     """Measure the latency of every stream with every client."""
-    loads = streams(2, 50_000) if bench.is_quick else streams(16, 500_000)
+    loads = streams(2, 50_000) if bench.is_quick else streams(12, 500_000)
     found: Found = {}
     plan = list(product(bench.clients, loads))
     for client, stream in in_turns(bench.repeats, plan, on_progress):

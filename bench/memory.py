@@ -13,7 +13,8 @@ GROWTH_GOAL = 1.1
 
 HOW = (
     "The population stays, the stream goes on: 5,000 customers and 10,000 terminals. The largest "
-    "resident set of a worker on confluent-kafka that reads all of it."
+    "resident set of a worker on confluent-kafka that reads all of it. After 430,000 transactions "
+    "the windows of 45 days are full."
 )
 
 

@@ -6,12 +6,23 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import ScalarFormatter
 
 from bench.latency import FAST, SLOW
 from bench.results import Figure, Report, Table
 from bench.throughput import END_TO_END, RAW_DRAIN
 
-_COLOURS = {RAW_DRAIN: "#b8c4ce", END_TO_END: "#1f5fa8"}
+PEER = "the same job, end to end"
+"""The row of a table of peers, in thousand events/s, a column for each: it joins the bars."""
+
+
+_RATES = (
+    (RAW_DRAIN, "nothing but", "#b8c4ce"),
+    (END_TO_END, "Flagpost,", "#1f5fa8"),
+    (PEER, "", "#c08a3e"),
+)
+"""The row of a table, what is said of its columns, and the colour of its bars."""
+
 _PERCENTILES = {"p50, ms": "o", "p99, ms": "s", "p99.9, ms": "^"}
 
 
@@ -38,17 +49,20 @@ def figures_of(name: str, tables: Sequence[Table]) -> Iterator[tuple[str, str, F
 
 
 def draw_rates(axes: Axes, tables: Sequence[Table]) -> None:
-    """Draw a bar for each column that has a rate, its range as a line; the fastest is on top."""
+    """Draw a bar for each rate, its range as a line; the fastest is on top."""
     bars = [
-        (figure.median, f"{column}: {name}", figure, colour)
-        for name, colour in _COLOURS.items()
-        for _, column, figure in figures_of(name, tables)
+        (figure, colour, f"{wording} {column}".strip())
+        for row, wording, colour in _RATES
+        for _, column, figure in figures_of(row, tables)
     ]
-    for place, (median, name, figure, colour) in enumerate(sorted(bars, key=lambda bar: bar[0])):
-        reach = [[median - figure.least], [figure.most - median]]
-        axes.barh(place, median, color=colour, xerr=reach, ecolor="#333333", capsize=2)
-        axes.text(0, place, f" {name}, {median:,.0f}", va="center")
-    axes.set(title="Throughput", xlabel="thousand events/s", yticks=[])
+    bars.sort(key=lambda bar: bar[0].median)
+    for place, (figure, colour, _) in enumerate(bars):
+        reach = [[figure.median - figure.least], [figure.most - figure.median]]
+        axes.barh(place, figure.median, color=colour, xerr=reach, ecolor="#333333", capsize=2)
+        axes.annotate(f" {figure.median:,.0f}", (figure.most, place), va="center")
+    axes.set_yticks(range(len(bars)), [name for _, _, name in bars])
+    axes.set(title="Throughput", xlabel="thousand events/s")
+    axes.margins(x=0.12)
 
 
 def draw_latencies(axes: Axes, tables: Sequence[Table]) -> None:
@@ -70,6 +84,7 @@ def draw_latencies(axes: Axes, tables: Sequence[Table]) -> None:
             range(len(found)), medians, reach, fmt=marker, capsize=3, label=percentile[:-4]
         )
     axes.set(title="From produced to visible", ylabel="ms", yscale="log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.set_xticks(range(len(names)), names)
     axes.margins(x=0.15)
     axes.grid(axis="y", which="both", alpha=0.3)

@@ -53,8 +53,11 @@ def body(report: Report, heading: str) -> str:
 def describe(found: Conditions) -> str:
     """Say on what it was measured."""
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    runs = (
+        f"Medians of {found.repeats} runs and their range" if found.repeats > 1 else "Single runs"
+    )
     return (
-        f"Medians of {found.repeats} runs and their range. {found.cores} cores and "
+        f"{runs}. {found.cores} cores and "
         f"{found.memory_bytes / 1e9:.0f} GB of memory for broker, database, load and worker "
         f"together. {versions}."
     )

@@ -84,7 +84,7 @@ class Load:
             self._sent_ns[done:end] = now_ns
             self._send_slice(range(done, end))
             if end < n and due_ns[end] > now_ns:
-                time.sleep(SLICE_SECONDS)
+                self._listen(SLICE_SECONDS)
             done = end
         assert not self._producer.flush(30), "the broker does not acknowledge"
         return Sent(due_ns, self._sent_ns, self._acknowledged_ns)
@@ -100,6 +100,12 @@ class Load:
             label = payments.label(row, self._happened_at[row], at)
             self._queue(self._labels_topic, payments.customers[row], label, None)
         self._producer.poll(0)
+
+    def _listen(self, seconds: float) -> None:
+        """Wait, and hear of acknowledgements as they come: each says how old it is by now."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._producer.poll(left)
 
     def _note(self, row: int, error: object, message: Message) -> None:
         assert not error, error

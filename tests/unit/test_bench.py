@@ -126,7 +126,7 @@ def test_the_picture_has_the_rates_and_is_the_same_every_time(tmp_path: Path) ->
     draw(report(), tmp_path / "one.svg")
     draw(report(), tmp_path / "two.svg")
 
-    assert "ours: end to end, 2" in (tmp_path / "one.svg").read_text()
+    assert "Flagpost, ours" in (tmp_path / "one.svg").read_text()
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 

@@ -1,5 +1,8 @@
 """What each part of the benchmark makes of its runs, without running anything."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from bench.journal import section_of as journal_of
 from bench.latency import FLAT_OUT, UNLIMITED, Stream
 from bench.memory import section_of as memory_of
 from bench.merging import Merged, merge
+from bench.messages import LABEL, moment_of, write_crowded_log
 from bench.results import Figure, Report, Table, conditions
 from bench.runs import Kind, Run
 from bench.segments import make_segments, partitions_of
@@ -158,3 +162,13 @@ def test_a_report_with_the_costs_gets_sizes() -> None:
     found = costs_of(Report(conditions=conditions(1), sections=[state, journal]))
 
     assert found == Costs(0.1, 0.1, 60, 0.5)
+
+
+def test_a_crowd_is_ten_populations_in_order_of_time(tmp_path: Path) -> None:
+    write_crowded_log(tmp_path / "crowd.jsonl", 2_000)
+
+    lines = (tmp_path / "crowd.jsonl").read_bytes().splitlines()
+    transactions = [json.loads(line) for line in lines if LABEL not in line]
+    assert len({each["transaction_id"] for each in transactions}) == len(transactions) == 2_000
+    assert {each["user_id"][1] for each in transactions} == set("0123456789")
+    assert sorted(lines, key=moment_of) == lines
