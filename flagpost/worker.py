@@ -8,8 +8,9 @@ Delivery, in this order for every micro-batch:
    moves only if it is where this member left it, at this member's epoch.
 3. The offsets are committed to Kafka. They only advise lag tools; nothing is read back from them.
 
-Three batches are under way at a time: one is read and decoded, one scored, one committed. What
-is scored builds on a commit whose outcome is not known yet, and cannot be committed if that fails.
+Three large batches are under way at a time: one is read and decoded, one scored, one committed.
+What is scored builds on a commit whose outcome is not known yet, and cannot be committed if that
+fails. Small batches, of a stream without a backlog, are scored and committed at once.
 
 A crash between any two steps repeats work but no effect: whoever takes the partition next starts
 at the position in the database, with the state that the journal of that position gives.
