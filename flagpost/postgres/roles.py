@@ -19,7 +19,7 @@ SCORER = "flagpost_scorer"
 API = "flagpost_api"
 ANALYST = "flagpost_analyst"
 
-SCHEMAS = ("stream", "scores", "label", "feature", "analyst")
+SCHEMAS = ("stream", "raw", "feature", "scores", "label", "alert", "analyst")
 
 Rights = dict[str, tuple[str, ...]]
 
@@ -38,6 +38,11 @@ RIGHTS: Final[dict[str, Rights]] = {
         ),
         "feature.hourly_spread": ("SELECT", "INSERT", "UPDATE (counts)"),
         "feature.training_spread": ("INSERT",),
+        "feature.hourly_totals": (
+            "SELECT",
+            "INSERT",
+            "UPDATE (tx_count, amount_cents, fraud_probability_millionths)",
+        ),
     },
     API: {
         "stream.schema_version": ("SELECT",),
@@ -53,6 +58,14 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.training_spread": ("SELECT",),
         "feature.spread_by_bin": ("SELECT",),
         "feature.daily_stability": ("SELECT",),
+        "feature.hourly_totals": ("SELECT",),
+        "feature.reported_groups": ("SELECT",),
+        "feature.reported_totals": ("SELECT",),
+        "feature.training_fraud_daily": ("SELECT",),
+        "label.fraud_label_daily": ("SELECT",),
+        "raw.marketing_daily": ("SELECT",),
+        "alert.levels": ("SELECT",),
+        "alert.daily_fraud_alert": ("SELECT",),
         "scores.flagged_features": ("SELECT",),
         "scores.kept_features": ("SELECT",),
     },

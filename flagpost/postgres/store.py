@@ -18,6 +18,7 @@ from flagpost.postgres import (
     labels,
     positions,
     spread,
+    totals,
 )
 from flagpost.postgres.driver_errors import translated
 from flagpost.process_name import process_name
@@ -92,6 +93,7 @@ class PostgresStore:
             positions.count_again(connection, self._group, known)
             kept_scores.add(connection, effects.kept)
             spread.add(connection, self._group, effects.spread)
+            totals.add(connection, self._group, effects.totals)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
         return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())

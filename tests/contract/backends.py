@@ -6,14 +6,21 @@ from typing import Protocol
 
 from sqlalchemy import Engine, Row, select
 
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import FlaggedTransaction, KeptScore, Label
 from flagpost.core.store import Store
 from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from flagpost.postgres.tables import FraudLabel, FraudScore, FraudTransaction, HourlySpread
+from flagpost.postgres.tables import (
+    FraudLabel,
+    FraudScore,
+    FraudTransaction,
+    HourlySpread,
+    HourlyTotal,
+)
 from flagpost.postgres.times import to_us
-from tests.contract.memory_store import Database, MemoryStore, SpreadKey
+from tests.contract.memory_store import Database, MemoryStore, SpreadKey, TotalKey
 
 
 class Backend(Protocol):
@@ -26,6 +33,8 @@ class Backend(Protocol):
     def kept(self) -> dict[str, KeptScore]: ...
 
     def spread(self) -> dict[SpreadKey, list[int]]: ...
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]: ...
 
 
 class MemoryBackend:
@@ -46,6 +55,9 @@ class MemoryBackend:
 
     def spread(self) -> dict[SpreadKey, list[int]]:
         return self._database.spread
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]:
+        return self._database.totals_by_hour
 
 
 class PostgresBackend:
@@ -75,6 +87,14 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             rows = connection.execute(select(HourlySpread.__table__))
             return {_spread_key(row): row.counts for row in rows}
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(HourlyTotal.__table__))
+            return {
+                _total_key(row): (row.tx_count, row.amount_cents, row.fraud_probability_millionths)
+                for row in rows
+            }
 
 
 @contextmanager
@@ -133,3 +153,9 @@ def _label(row: Row[tuple[object, ...]]) -> Label:
 def _spread_key(row: Row[tuple[object, ...]]) -> SpreadKey:
     partition = Partition(row.topic, row.partition)
     return row.group, partition, to_us(row.hour), row.model_version
+
+
+def _total_key(row: Row[tuple[object, ...]]) -> TotalKey:
+    partition = Partition(row.topic, row.partition)
+    counted_in_us, hour = to_us(row.counted_in), to_us(row.hour) // HOUR_US
+    return row.group, partition, counted_in_us, row.model_version, hour, row.fraud_reason

@@ -1,4 +1,4 @@
-"""Schema `feature`: how features spread in the stream and in the training data."""
+"""Schema `feature`: totals of all transactions, and how their features spread."""
 
 from datetime import datetime
 
@@ -70,3 +70,55 @@ class TrainingSpread(Base):
     shares: Mapped[list[float]] = mapped_column(
         ARRAY(DOUBLE_PRECISION), comment="Share of the training data in each bin, from 0 to 1"
     )
+
+
+class HourlyTotal(Base):
+    """Totals of the transactions of an hour in which the same was found."""
+
+    __tablename__ = "hourly_totals"
+    __table_args__ = (
+        {
+            "schema": "feature",
+            "comment": "Totals of all accepted transactions by hour and by what was found in them. "
+            "They commit together with the decisions. feature.hourly_volume adds them up.",
+        },
+    )
+
+    hour: Mapped[datetime] = mapped_column(
+        primary_key=True, comment="Full hour in which the transactions happened"
+    )
+    fraud_reason: Mapped[str] = mapped_column(
+        primary_key=True, comment="Strongest reason they were flagged for; NORMAL: they were not"
+    )
+    counted_in: Mapped[datetime] = mapped_column(
+        primary_key=True, comment="Full hour of event time that the stream had come to"
+    )
+    topic: Mapped[str] = mapped_column(primary_key=True, comment="Kafka topic")
+    partition: Mapped[int] = mapped_column(
+        Integer, primary_key=True, autoincrement=False, comment="Partition of the topic"
+    )
+    group: Mapped[str] = mapped_column(
+        primary_key=True, comment="Consumer group; groups share no state"
+    )
+    model_version: Mapped[str] = mapped_column(primary_key=True, comment="Model that scored them")
+    tx_count: Mapped[int] = mapped_column(comment="Transactions")
+    amount_cents: Mapped[int] = mapped_column(comment="Sum of their amounts, in cents")
+    fraud_probability_millionths: Mapped[int] = mapped_column(
+        comment="Sum of their fraud probabilities, each rounded to a millionth"
+    )
+
+
+class ReportedGroup(Base):
+    """Which of several consumer groups the totals of a topic are taken from."""
+
+    __tablename__ = "reported_groups"
+    __table_args__ = (
+        {
+            "schema": "feature",
+            "comment": "Where several groups score one topic: the one whose totals are shown. "
+            "Without a row it is the one that has accepted the most transactions.",
+        },
+    )
+
+    topic: Mapped[str] = mapped_column(primary_key=True, comment="Kafka topic")
+    group: Mapped[str] = mapped_column(comment="Consumer group")
