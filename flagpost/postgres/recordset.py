@@ -7,7 +7,7 @@ than one array for each column, and nothing is rounded: JSON's numbers are decim
 
 from typing import Any
 
-from sqlalchemy import ColumnClause, TableValuedAlias, bindparam, column, func
+from sqlalchemy import TableValuedAlias, bindparam, column, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -17,10 +17,6 @@ def recordset(name: str, *columns: InstrumentedAttribute[Any]) -> TableValuedAli
 
     Its columns have the names and the types of the given ones. What a row leaves out is null.
     """
-    return typed_recordset(name, *(column(c.key, c.type) for c in columns))
-
-
-def typed_recordset(name: str, *columns: ColumnClause[Any]) -> TableValuedAlias:
-    """Return the same with columns that are no columns of a table."""
     rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB))
-    return rows.table_valued(*columns).render_derived(name, with_types=True)
+    typed = [column(c.key, c.type) for c in columns]
+    return rows.table_valued(*typed).render_derived(name, with_types=True)

@@ -41,7 +41,7 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.hourly_totals": (
             "SELECT",
             "INSERT",
-            "UPDATE (tx_count, amount_cents, fraud_probability_millionths)",
+            "UPDATE (hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths)",
         ),
     },
     API: {
@@ -60,6 +60,7 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.daily_stability": ("SELECT",),
         "feature.hourly_totals": ("SELECT",),
         "feature.reported_groups": ("SELECT",),
+        "feature.all_totals": ("SELECT",),
         "feature.reported_totals": ("SELECT",),
         "feature.training_fraud_daily": ("SELECT",),
         "label.fraud_label_daily": ("SELECT",),

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from sqlalchemy import Engine, Row, select
 
-from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import FlaggedTransaction, KeptScore, Label
 from flagpost.core.store import Store
 from flagpost.events import Partition
@@ -91,10 +90,7 @@ class PostgresBackend:
     def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]:
         with self._engine.connect() as connection:
             rows = connection.execute(select(HourlyTotal.__table__))
-            return {
-                _total_key(row): (row.tx_count, row.amount_cents, row.fraud_probability_millionths)
-                for row in rows
-            }
+            return {key: sums for row in rows for key, sums in _totals(row)}
 
 
 @contextmanager
@@ -155,7 +151,9 @@ def _spread_key(row: Row[tuple[object, ...]]) -> SpreadKey:
     return row.group, partition, to_us(row.hour), row.model_version
 
 
-def _total_key(row: Row[tuple[object, ...]]) -> TotalKey:
+def _totals(row: Row[tuple[object, ...]]) -> Iterator[tuple[TotalKey, tuple[int, int, int]]]:
     partition = Partition(row.topic, row.partition)
-    counted_in_us, hour = to_us(row.counted_in), to_us(row.hour) // HOUR_US
-    return row.group, partition, counted_in_us, row.model_version, hour, row.fraud_reason
+    of_all = row.group, partition, to_us(row.counted_in), row.model_version
+    sums = zip(row.tx_count, row.amount_cents, row.fraud_probability_millionths, strict=True)
+    for hour, reason, each in zip(row.hour, row.fraud_reason, sums, strict=True):
+        yield (*of_all, hour, reason), each

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Integer
@@ -73,23 +73,23 @@ class TrainingSpread(Base):
 
 
 class HourlyTotal(Base):
-    """Totals of the transactions of an hour in which the same was found."""
+    """Totals of what a partition brought in an hour of the stream."""
 
     __tablename__ = "hourly_totals"
     __table_args__ = (
+        CheckConstraint(
+            "cardinality(hour) = ALL (ARRAY[cardinality(fraud_reason), cardinality(tx_count),"
+            " cardinality(amount_cents), cardinality(fraud_probability_millionths)])",
+            name="columns_even",
+        ),
         {
             "schema": "feature",
-            "comment": "Totals of all accepted transactions by hour and by what was found in them. "
-            "They commit together with the decisions. feature.hourly_volume adds them up.",
+            "comment": "Totals of all accepted transactions, by the hour in which they happened "
+            "and by what was found in them: the columns of each row's cells are arrays. They "
+            "commit together with the decisions. feature.reported_totals has a row for each cell.",
         },
     )
 
-    hour: Mapped[datetime] = mapped_column(
-        primary_key=True, comment="Full hour in which the transactions happened"
-    )
-    fraud_reason: Mapped[str] = mapped_column(
-        primary_key=True, comment="Strongest reason they were flagged for; NORMAL: they were not"
-    )
     counted_in: Mapped[datetime] = mapped_column(
         primary_key=True, comment="Full hour of event time that the stream had come to"
     )
@@ -101,10 +101,19 @@ class HourlyTotal(Base):
         primary_key=True, comment="Consumer group; groups share no state"
     )
     model_version: Mapped[str] = mapped_column(primary_key=True, comment="Model that scored them")
-    tx_count: Mapped[int] = mapped_column(comment="Transactions")
-    amount_cents: Mapped[int] = mapped_column(comment="Sum of their amounts, in cents")
-    fraud_probability_millionths: Mapped[int] = mapped_column(
-        comment="Sum of their fraud probabilities, each rounded to a millionth"
+    hour: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), comment="Hour in which the transactions happened, counted from 1970"
+    )
+    fraud_reason: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), comment="Strongest reason they were flagged for; NORMAL: they were not"
+    )
+    tx_count: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), comment="Transactions")
+    amount_cents: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), comment="Sum of their amounts, in cents"
+    )
+    fraud_probability_millionths: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger),
+        comment="Sum of their fraud probabilities, each rounded to a millionth",
     )
 
 

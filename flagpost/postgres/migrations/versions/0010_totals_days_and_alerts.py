@@ -2,11 +2,13 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0010"
 down_revision = "0009"
 
 TIME = sa.TIMESTAMP(timezone=True)
+BIGINTS = postgresql.ARRAY(sa.BigInteger)
 
 
 def upgrade() -> None:
@@ -28,33 +30,43 @@ def upgrade() -> None:
 def create_hourly_totals() -> None:
     op.create_table(
         "hourly_totals",
-        sa.Column("hour", TIME, comment="Full hour in which the transactions happened"),
-        sa.Column(
-            "fraud_reason",
-            sa.Text,
-            comment="Strongest reason they were flagged for; NORMAL: they were not",
-        ),
         sa.Column("counted_in", TIME, comment="Full hour of event time that the stream had come to"),
         sa.Column("topic", sa.Text, comment="Kafka topic"),
         sa.Column("partition", sa.Integer, comment="Partition of the topic"),
         sa.Column("group", sa.Text, comment="Consumer group; groups share no state"),
         sa.Column("model_version", sa.Text, comment="Model that scored them"),
-        sa.Column("tx_count", sa.BigInteger, nullable=False, comment="Transactions"),
         sa.Column(
-            "amount_cents", sa.BigInteger, nullable=False, comment="Sum of their amounts, in cents"
+            "hour",
+            BIGINTS,
+            nullable=False,
+            comment="Hour in which the transactions happened, counted from 1970",
+        ),
+        sa.Column(
+            "fraud_reason",
+            postgresql.ARRAY(sa.Text),
+            nullable=False,
+            comment="Strongest reason they were flagged for; NORMAL: they were not",
+        ),
+        sa.Column("tx_count", BIGINTS, nullable=False, comment="Transactions"),
+        sa.Column(
+            "amount_cents", BIGINTS, nullable=False, comment="Sum of their amounts, in cents"
         ),
         sa.Column(
             "fraud_probability_millionths",
-            sa.BigInteger,
+            BIGINTS,
             nullable=False,
             comment="Sum of their fraud probabilities, each rounded to a millionth",
         ),
-        sa.PrimaryKeyConstraint(
-            "hour", "fraud_reason", "counted_in", "topic", "partition", "group", "model_version"
+        sa.PrimaryKeyConstraint("counted_in", "topic", "partition", "group", "model_version"),
+        sa.CheckConstraint(
+            "cardinality(hour) = ALL (ARRAY[cardinality(fraud_reason), cardinality(tx_count),"
+            " cardinality(amount_cents), cardinality(fraud_probability_millionths)])",
+            name="hourly_totals_columns_even",
         ),
         schema="feature",
-        comment="Totals of all accepted transactions by hour and by what was found in them. "
-        "They commit together with the decisions. feature.hourly_volume adds them up.",
+        comment="Totals of all accepted transactions, by the hour in which they happened and by "
+        "what was found in them: the columns of each row's cells are arrays. They commit together "
+        "with the decisions. feature.reported_totals has a row for each cell.",
     )
     # The row of the present hour changes with every batch: room beside it keeps that off the index.
     op.execute("ALTER TABLE feature.hourly_totals SET (fillfactor = 50)")
@@ -123,32 +135,48 @@ def create_levels() -> None:
 
 def create_reported_totals() -> None:
     op.execute("""
+        CREATE VIEW feature.all_totals AS
+        SELECT to_timestamp(cell.hour * 3600) AS hour, cell.fraud_reason, topic, partition,
+               "group", model_version, cell.tx_count, cell.amount_cents,
+               cell.fraud_probability_millionths
+        FROM feature.hourly_totals AS stored
+        CROSS JOIN unnest(
+            stored.hour, stored.fraud_reason, stored.tx_count, stored.amount_cents,
+            stored.fraud_probability_millionths
+        ) AS cell (hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths)
+    """)
+    op.execute("""
         CREATE VIEW feature.reported_totals AS
-        SELECT hour, fraud_reason, topic, partition, model_version, tx_count, amount_cents,
-               fraud_probability_millionths
-        FROM feature.hourly_totals
+        SELECT * FROM feature.all_totals
         WHERE (topic, "group") IN (
             SELECT DISTINCT ON (topic) topic, counted."group"
             FROM (
                 SELECT topic, "group", sum(tx_count) AS tx_count
-                FROM feature.hourly_totals GROUP BY topic, "group"
+                FROM feature.all_totals GROUP BY topic, "group"
             ) AS counted
             LEFT JOIN feature.reported_groups AS chosen USING (topic)
             ORDER BY topic, (counted."group" = chosen."group") DESC NULLS LAST,
                      counted.tx_count DESC, counted."group"
         )
     """)
+    columns = {
+        "hour": "Full hour in which the transactions happened",
+        "fraud_reason": "Strongest reason they were flagged for; NORMAL: they were not",
+        "topic": "Kafka topic",
+        "partition": "Partition of the topic",
+        '"group"': "Consumer group; groups share no state",
+        "model_version": "Model that scored them",
+        "tx_count": "Transactions",
+        "amount_cents": "Sum of their amounts, in cents",
+        "fraud_probability_millionths": "Sum of their fraud probabilities, in millionths",
+    }
+    comment_view(
+        "feature.all_totals", "The cells of feature.hourly_totals, a row for each", **columns
+    )
     comment_view(
         "feature.reported_totals",
-        "feature.hourly_totals of one consumer group for each topic: see feature.reported_groups",
-        hour="Full hour in which the transactions happened",
-        fraud_reason="Strongest reason they were flagged for; NORMAL: they were not",
-        topic="Kafka topic",
-        partition="Partition of the topic",
-        model_version="Model that scored them",
-        tx_count="Transactions",
-        amount_cents="Sum of their amounts, in cents",
-        fraud_probability_millionths="Sum of their fraud probabilities, in millionths",
+        "feature.all_totals of one consumer group for each topic: see feature.reported_groups",
+        **columns,
     )
 
 
