@@ -62,6 +62,7 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.reported_groups": ("SELECT",),
         "feature.all_totals": ("SELECT",),
         "feature.reported_totals": ("SELECT",),
+        "feature.hourly_volume": ("SELECT",),
         "feature.training_fraud_daily": ("SELECT",),
         "label.fraud_label_daily": ("SELECT",),
         "raw.marketing_daily": ("SELECT",),

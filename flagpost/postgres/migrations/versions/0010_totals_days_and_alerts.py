@@ -22,6 +22,7 @@ def upgrade() -> None:
     create_marketing()
     create_levels()
     create_reported_totals()
+    create_hourly_volume()
     create_label_daily()
     create_fraud_daily()
     create_daily_alert()
@@ -177,6 +178,35 @@ def create_reported_totals() -> None:
         "feature.reported_totals",
         "feature.all_totals of one consumer group for each topic: see feature.reported_groups",
         **columns,
+    )
+
+
+def create_hourly_volume() -> None:
+    # Amounts have two digits behind the point, whatever they are divided by.
+    op.execute("""
+        CREATE VIEW feature.hourly_volume AS
+        SELECT hour, tx_count::bigint, (cents / 100)::numeric(20, 2) AS amount,
+               flagged_count::bigint, (flagged_cents / 100)::numeric(20, 2) AS flagged_amount,
+               flagged_count::float8 / tx_count::float8 AS flag_rate
+        FROM (
+            SELECT hour, sum(tx_count) AS tx_count, sum(amount_cents) AS cents,
+                   coalesce(sum(tx_count) FILTER (WHERE fraud_reason <> 'NORMAL'), 0)
+                       AS flagged_count,
+                   coalesce(sum(amount_cents) FILTER (WHERE fraud_reason <> 'NORMAL'), 0)
+                       AS flagged_cents
+            FROM feature.reported_totals
+            GROUP BY hour
+        ) AS hourly
+    """)
+    comment_view(
+        "feature.hourly_volume",
+        "All accepted transactions of each hour, and what was flagged of them",
+        hour="Full hour in which the transactions happened",
+        tx_count="Accepted transactions: repeated deliveries and bad messages are none",
+        amount="Sum of their amounts, in the currency of the stream",
+        flagged_count="Flagged transactions: by the model or by the balance rule",
+        flagged_amount="Sum of the amounts of these",
+        flag_rate="Share of the transactions that was flagged, from 0 to 1",
     )
 
 
