@@ -107,6 +107,8 @@ class KeptScore:
     """
 
     transaction_id: str
+    user_id: str
+    terminal_id: str | None
     event_time: datetime
     fraud_probability: float
     is_flagged: bool

@@ -31,7 +31,7 @@ RIGHTS: Final[dict[str, Rights]] = {
         "stream.journal": ("SELECT", "INSERT", "DELETE"),
         "stream.checkpoints": ("SELECT", "INSERT", "DELETE"),
         "scores.fraud_transactions": ("INSERT", "SELECT (transaction_id)"),
-        "scores.fraud_scores": ("INSERT", "SELECT (transaction_id)"),
+        "scores.fraud_scores": ("INSERT", "SELECT (transaction_id, ts)"),
         "label.fraud_labels": (
             "INSERT",
             "SELECT (transaction_id, known_at, is_fraud, topic, partition)",
@@ -70,12 +70,18 @@ RIGHTS: Final[dict[str, Rights]] = {
         "alert.daily_fraud_alert": ("SELECT",),
         "scores.flagged_features": ("SELECT",),
         "scores.kept_features": ("SELECT",),
+        "scores.retention": ("SELECT",),
+        "feature.scored_features": ("SELECT",),
+        "feature.training_fraud_dataset": ("SELECT",),
     },
     ANALYST: {
         "analyst.fraud_transactions": ("SELECT",),
         "analyst.latest_fraud_labels": ("SELECT",),
     },
 }
+
+FUNCTIONS: Final[dict[str, tuple[str, ...]]] = {SCORER: ("scores.make_room(date[])",)}
+"""Functions that do more than their caller might, and who may call them."""
 
 
 def set_up_roles(engine: Engine) -> None:
@@ -110,12 +116,16 @@ def statements() -> Iterator[str]:
     yield _OWN
     schemas, limited = ", ".join(SCHEMAS), ", ".join(RIGHTS)
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schemas} FROM {limited}"
+    yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schemas} FROM {limited}"
     yield f"REVOKE ALL ON SCHEMA {schemas} FROM {limited}"
     for role, rights in RIGHTS.items():
         used = dict.fromkeys(table.partition(".")[0] for table in rights)
         yield f"GRANT USAGE ON SCHEMA {', '.join(used)} TO {role}"
         for table, verbs in rights.items():
             yield f"GRANT {', '.join(verbs)} ON {table} TO {role}"
+    for role, functions in FUNCTIONS.items():
+        for function in functions:
+            yield f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
 
 
 def _make(role: str) -> str:
@@ -147,7 +157,7 @@ BEGIN
         WHERE oid = ANY (ours) AND nspowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'TABLE ' || oid::regclass FROM pg_class
-        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'v') AND relowner <> '{OWNER}'::regrole
+        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'p', 'v') AND relowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
         WHERE pronamespace = ANY (ours) AND proowner <> '{OWNER}'::regrole

@@ -122,6 +122,8 @@ def _flagged(row: Row[tuple[object, ...]]) -> FlaggedTransaction:
 def _kept(row: Row[tuple[object, ...]]) -> KeptScore:
     return KeptScore(
         transaction_id=row.transaction_id,
+        user_id=row.user_id,
+        terminal_id=row.terminal_id,
         event_time=row.ts,
         fraud_probability=row.fraud_probability,
         is_flagged=row.is_flagged,

@@ -77,6 +77,8 @@ def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransacti
 def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore:
     return KeptScore(
         transaction_id=transaction_id,
+        user_id="Zoë \U0001f43f",
+        terminal_id=None,
         event_time=datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC),
         fraud_probability=fraud_probability,
         is_flagged=fraud_probability > 0.5,

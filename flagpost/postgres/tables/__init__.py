@@ -12,7 +12,7 @@ from flagpost.postgres.tables.feature import (
 from flagpost.postgres.tables.label import FraudLabel
 from flagpost.postgres.tables.raw import MarketingDay
 from flagpost.postgres.tables.replays import DeadLetterReplay
-from flagpost.postgres.tables.scores import FraudScore, FraudTransaction
+from flagpost.postgres.tables.scores import FraudScore, FraudTransaction, ScoreRetention
 from flagpost.postgres.tables.stream import JournalSegment, StreamCheckpoint, StreamPosition
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "MarketingDay",
     "MaskingKey",
     "ReportedGroup",
+    "ScoreRetention",
     "StreamCheckpoint",
     "StreamPosition",
     "TrainingSpread",
