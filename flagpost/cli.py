@@ -6,6 +6,7 @@ from flagpost.dead_letters.commands import dead_letters
 from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
+from flagpost.labelling.commands import label, load_labels
 from flagpost.local.commands import down
 from flagpost.marketing_command import load_marketing
 from flagpost.postgres.commands import migrate, roles
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 for verb in (
     up, down, status, migrate, roles, rewind, demo, drift, simulate, handbook, torture,
-    load_marketing,
+    label, load_labels, load_marketing,
 ):  # fmt: skip
     app.command()(entry_point(verb))
 app.add_typer(dead_letters, name="dead-letters")

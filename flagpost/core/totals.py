@@ -24,7 +24,7 @@ NORMAL = "NORMAL"
 """What is found in a transaction that is not flagged."""
 
 UNEXPLAINED = "UNEXPLAINED"
-"""Of a flagged one in which nothing raises the log-odds; the threshold is below the average then."""
+"""In a flagged one without a reason: its threshold is below what an average transaction has."""
 
 FRAUD_REASONS = (NORMAL, *(code.value for code in ReasonCode), UNEXPLAINED)
 

@@ -5,30 +5,28 @@ from the tables where they have the transaction, and else from whoever says it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from flagpost.bad_messages import BadMessage
 from flagpost.event_times import Timestamp, parse_time
 from flagpost.events import AS_DESIGNED, message_keys
 from flagpost.label_events import LabelDecoder
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """What is said of one transaction; `place` says where, for complaints."""
+    """What is said of one transaction, in the fields of a label; most may be left out."""
 
     transaction_id: str | int
-    is_fraud: bool | None = None
+    is_fraud: bool | int | None = None
     known_at: Timestamp | None = None
     timestamp: Timestamp | None = None
     user_id: str | int | None = None
     terminal_id: str | int | None = None
     source: str | None = None
-    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class KnownTransaction:
 class Defaults:
     """What holds where a statement says nothing; `known_at` is in ISO 8601."""
 
-    is_fraud: bool
+    is_fraud: bool | None
     known_at: str
     source: str
 
@@ -53,7 +51,7 @@ class Defaults:
 class Completed:
     """Label messages in the order of `known_at`, with their keys, and what could not become one.
 
-    `counts` has the labels by what they say and by how they came to be.
+    `counts` has the labels by what they say, and how many lack something.
     """
 
     keys: Sequence[bytes | None]
@@ -62,8 +60,11 @@ class Completed:
     counts: Counter[str]
 
 
+Message = dict[str, Any]
+
+
 def complete(
-    statements: Sequence[Statement],
+    statements: Mapping[str, Statement],
     known: Mapping[str, KnownTransaction],
     defaults: Defaults,
     latest_known_at_us: int,
@@ -71,62 +72,62 @@ def complete(
     """Make labels of statements; what the tables know comes before what is said.
 
     Args:
-        statements: in any order.
+        statements: by their places, for complaints.
         known: by transaction id.
         defaults: for what a statement leaves out.
         latest_known_at_us: a later time, in microseconds since 1970, is an error of the sender.
     """
-    problems, counts = list[str](), Counter[str]()
-    good = list[tuple[Statement, dict[str, Any]]]()
-    for each in statements:
-        found = known.get(str(each.transaction_id))
-        if found is None and each.timestamp is None:
-            problems.append(
-                f"{each.place}: no table has transaction {each.transaction_id}; say its timestamp "
-                "too, and its terminal_id"
-            )
-            continue
-        good.append((each, _message(each, found, defaults)))
-    values = [msgspec.json.encode(message) for _, message in good]
+    problems, drafts = list[str](), dict[str, Message]()
+    for place, each in statements.items():
+        message = _message(each, known.get(str(each.transaction_id)), defaults)
+        lack = _find_lack(message)
+        if lack:
+            problems.append(f"{place}: {lack}")
+        else:
+            drafts[place] = message
+    places = list(drafts)
+    values = [msgspec.json.encode(message) for message in drafts.values()]
     _, bad = LabelDecoder().decode(values, latest_known_at_us)
-    problems += [_problem(good[each.message_index][0], each) for each in bad]
-    is_bad = {each.message_index for each in bad}
-    kept = [place for place in range(len(good)) if place not in is_bad]
-    kept.sort(key=lambda place: parse_time(good[place][1]["known_at"]))
-    for place in kept:
-        each, message = good[place]
-        counts["fraud" if message["is_fraud"] else "genuine"] += 1
-        counts["found in the tables"] += str(each.transaction_id) in known
-        counts["without a terminal"] += message.get("terminal_id") is None
-    values = [values[place] for place in kept]
-    return Completed(message_keys(values, AS_DESIGNED), values, problems, counts)
+    for each in bad:
+        problems.append(f"{places[each.message_index]}: {each.detail}")
+        del drafts[places[each.message_index]]
+    messages = sorted(drafts.values(), key=lambda message: parse_time(message["known_at"]))
+    ordered = [msgspec.json.encode(message) for message in messages]
+    return Completed(message_keys(ordered, AS_DESIGNED), ordered, problems, _count(messages, known))
 
 
-def _message(
-    each: Statement, found: KnownTransaction | None, defaults: Defaults
-) -> dict[str, object]:
-    if found is None:
-        who = {
-            "user_id": each.user_id,
-            "terminal_id": each.terminal_id,
-            "timestamp": each.timestamp,
-        }
-    else:
-        who = {
-            "user_id": found.user_id,
-            "terminal_id": found.terminal_id,
-            "timestamp": found.event_time,
-        }
+def _find_lack(message: Message) -> str | None:
+    if "timestamp" not in message:
+        return (
+            f"no table has transaction {message['transaction_id']}; give its timestamp and "
+            "terminal_id, too"
+        )
+    if "is_fraud" not in message:
+        return "is_fraud is missing; say --fraud or --genuine for all"
+    return None
+
+
+def _count(messages: Sequence[Message], known: Collection[str]) -> Counter[str]:
+    counts = Counter("fraud" if message["is_fraud"] else "genuine" for message in messages)
+    counts["found in the tables"] = sum(str(m["transaction_id"]) in known for m in messages)
+    counts["without a terminal"] = sum("terminal_id" not in message for message in messages)
+    return counts
+
+
+def _message(each: Statement, found: KnownTransaction | None, defaults: Defaults) -> Message:
     message = {
         "type": "label",
         "transaction_id": each.transaction_id,
-        **who,
-        "is_fraud": defaults.is_fraud if each.is_fraud is None else each.is_fraud,
+        "user_id": found.user_id if found else each.user_id,
+        "terminal_id": found.terminal_id if found else each.terminal_id,
+        "timestamp": found.event_time if found else each.timestamp,
+        "is_fraud": _as_bool(defaults.is_fraud if each.is_fraud is None else each.is_fraud),
         "known_at": defaults.known_at if each.known_at is None else each.known_at,
-        "source": each.source or defaults.source,
+        "source": defaults.source if each.source is None else each.source,
     }
     return {name: value for name, value in message.items() if value is not None}
 
 
-def _problem(each: Statement, bad: BadMessage) -> str:
-    return f"{each.place}: {bad.detail}"
+def _as_bool(is_fraud: bool | int | None) -> bool | int | None:  # noqa: FBT001 - as a file says it
+    """Take 0 and 1 for what they mean; other numbers are refused with the message."""
+    return bool(is_fraud) if is_fraud in (0, 1) else is_fraud

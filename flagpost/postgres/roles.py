@@ -68,6 +68,12 @@ RIGHTS: Final[dict[str, Rights]] = {
         "raw.marketing_daily": ("SELECT",),
         "alert.levels": ("SELECT",),
         "alert.daily_fraud_alert": ("SELECT",),
+        "alert.amount_at_risk": ("SELECT",),
+        "label.terminals_by_fraud": ("SELECT",),
+        "label.customers_by_fraud": ("SELECT",),
+        "scores.daily_precision": ("SELECT",),
+        "scores.daily_time_to_flag": ("SELECT",),
+        "scores.model_versions": ("SELECT",),
         "scores.flagged_features": ("SELECT",),
         "scores.kept_features": ("SELECT",),
         "scores.retention": ("SELECT",),
@@ -77,11 +83,26 @@ RIGHTS: Final[dict[str, Rights]] = {
     ANALYST: {
         "analyst.fraud_transactions": ("SELECT",),
         "analyst.latest_fraud_labels": ("SELECT",),
+        "analyst.fraud_scores": ("SELECT",),
+        "analyst.hourly_volume": ("SELECT",),
+        "analyst.training_fraud_daily": ("SELECT",),
+        "analyst.training_fraud_dataset": ("SELECT",),
+        "analyst.fraud_label_daily": ("SELECT",),
+        "analyst.daily_fraud_alert": ("SELECT",),
+        "analyst.amount_at_risk": ("SELECT",),
+        "analyst.terminals_by_fraud": ("SELECT",),
+        "analyst.customers_by_fraud": ("SELECT",),
+        "analyst.daily_precision": ("SELECT",),
+        "analyst.daily_time_to_flag": ("SELECT",),
+        "analyst.model_versions": ("SELECT",),
     },
 }
 
-FUNCTIONS: Final[dict[str, tuple[str, ...]]] = {SCORER: ("scores.make_room(date[])",)}
-"""Functions that do more than their caller might, and who may call them."""
+# Functions that do or see more than their caller might.
+FUNCTIONS: Final[dict[str, str]] = {
+    SCORER: "scores.make_room",
+    ANALYST: "analyst.training_fraud_dataset",
+}
 
 
 def set_up_roles(engine: Engine) -> None:
@@ -123,9 +144,8 @@ def statements() -> Iterator[str]:
         yield f"GRANT USAGE ON SCHEMA {', '.join(used)} TO {role}"
         for table, verbs in rights.items():
             yield f"GRANT {', '.join(verbs)} ON {table} TO {role}"
-    for role, functions in FUNCTIONS.items():
-        for function in functions:
-            yield f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
+    for role, function in FUNCTIONS.items():
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
 
 
 def _make(role: str) -> str:
@@ -157,7 +177,8 @@ BEGIN
         WHERE oid = ANY (ours) AND nspowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'TABLE ' || oid::regclass FROM pg_class
-        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'p', 'v') AND relowner <> '{OWNER}'::regrole
+        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'p', 'v')
+          AND relowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
         WHERE pronamespace = ANY (ours) AND proowner <> '{OWNER}'::regrole

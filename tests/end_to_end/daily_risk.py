@@ -36,11 +36,12 @@ def read_log(log: Path, evaluated: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     rows["hour"] = rows["timestamp"].str[:13].str.replace("T", " ") + ":00:00+00"
     rows["reason"] = ""
     flagged = rows[rows["is_flagged"]]
+    times = pd.to_datetime(flagged["timestamp"]).astype("datetime64[us, UTC]")
     reasons = explain(
         FraudModel.load(PRETRAINED_MODEL).scorer,
         flagged[list(FEATURE_NAMES)].to_numpy(),
         (flagged["amount"] > 0.95 * flagged["account_balance"]).to_numpy(),
-        pd.to_datetime(flagged["timestamp"]).astype("datetime64[us, UTC]").astype("int64").to_numpy(),
+        times.astype("int64").to_numpy(),
     )
     rows.loc[rows["is_flagged"], "reason"] = [str(each[0]["code"]) for each in reasons]
     return rows, lines[is_label]
@@ -48,7 +49,8 @@ def read_log(log: Path, evaluated: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
 
 def daily_risk(rows: pd.DataFrame, labels: pd.DataFrame, ctr: dict[str, float]) -> Days:
     """Compute every number of `feature.training_fraud_daily`."""
-    latest = labels.sort_values(["known_at", "is_fraud"]).drop_duplicates("transaction_id", keep="last")
+    ordered = labels.sort_values(["known_at", "is_fraud"])
+    latest = ordered.drop_duplicates("transaction_id", keep="last")
     frauds = latest.loc[latest["is_fraud"].astype(bool), "timestamp"].str[:10]
     days = []
     for day, each in rows.groupby("event_day"):

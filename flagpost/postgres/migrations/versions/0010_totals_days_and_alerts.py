@@ -31,7 +31,9 @@ def upgrade() -> None:
 def create_hourly_totals() -> None:
     op.create_table(
         "hourly_totals",
-        sa.Column("counted_in", TIME, comment="Full hour of event time that the stream had come to"),
+        sa.Column(
+            "counted_in", TIME, comment="Full hour of event time that the stream had come to"
+        ),
         sa.Column("topic", sa.Text, comment="Kafka topic"),
         sa.Column("partition", sa.Integer, comment="Partition of the topic"),
         sa.Column("group", sa.Text, comment="Consumer group; groups share no state"),
@@ -214,7 +216,8 @@ def create_label_daily() -> None:
     op.execute("""
         CREATE VIEW label.fraud_label_daily AS
         SELECT (ts AT TIME ZONE 'UTC')::date AS event_day, count(*) AS labelled_count,
-               count(*) FILTER (WHERE is_fraud) AS fraud_count, bool_or(is_fraud)::int AS fraud_label
+               count(*) FILTER (WHERE is_fraud) AS fraud_count,
+               bool_or(is_fraud)::int AS fraud_label
         FROM label.latest_fraud_labels
         GROUP BY event_day
     """)
@@ -239,7 +242,8 @@ def create_fraud_daily() -> None:
                millionths::float8 / (1000000 * tx_count)::float8 AS fraud_score,
                coalesce(fraud_label, 0) AS fraud_label, fraud_reason
         FROM (
-            SELECT event_day, sum(n) AS tx_count, sum(cents) AS cents, sum(millionths) AS millionths,
+            SELECT event_day, sum(n) AS tx_count, sum(cents) AS cents,
+                   sum(millionths) AS millionths,
                    coalesce(sum(n) FILTER (WHERE fraud_reason <> 'NORMAL'), 0) AS risky_tx_count,
                    coalesce(
                        (array_agg(fraud_reason ORDER BY n DESC, fraud_reason)
