@@ -52,7 +52,7 @@ def _columns(output: str) -> list[str]:
 def _table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
     cells = [list(names), *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    are_numbers = [all(isinstance(v, int | float | Decimal) for v in c) for c in zip(*rows, strict=True)]
+    are_numbers = [_are_numbers(column) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
             cell.rjust(width) if is_number else cell.ljust(width)
@@ -62,6 +62,10 @@ def _table(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _are_numbers(column: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float | Decimal) for value in column)
 
 
 def _cell(value: object) -> str:

@@ -1,13 +1,15 @@
 """Sums by hour and reason, the same however the transactions are parted."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagpost.core.calendar import HOUR_US
-from flagpost.core.totals import sum_by_hour
+from flagpost.core.totals import FRAUD_REASONS, UNEXPLAINED, strongest_reason, sum_by_hour
+from tests.contract.test_store_contract import flagged
 
 Transaction = tuple[int, bool, int, int, float]
 
@@ -51,3 +53,13 @@ def test_sums_are_those_of_a_plain_loop(rows: list[Transaction]) -> None:
 @given(transactions, st.integers(0, 40))
 def test_parts_add_up_to_the_whole(rows: list[Transaction], place: int) -> None:
     assert summed(rows[:place]) + summed(rows[place:]) == +summed(rows)
+
+
+def test_a_flag_counts_under_its_first_reason() -> None:
+    reasons = [{"code": "UNUSUAL_TIME"}, {"code": "UNUSUAL_AMOUNT"}]
+
+    assert strongest_reason(replace(flagged("t1"), reasons=reasons)) == "UNUSUAL_TIME"
+
+
+def test_a_flag_without_a_reason_is_counted_all_the_same() -> None:
+    assert strongest_reason(replace(flagged("t1"), reasons=[])) == UNEXPLAINED in FRAUD_REASONS
