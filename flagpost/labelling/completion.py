@@ -88,9 +88,10 @@ def complete(
     places = list(drafts)
     values = [msgspec.json.encode(message) for message in drafts.values()]
     _, bad = LabelDecoder().decode(values, latest_known_at_us)
-    for each in bad:
-        problems.append(f"{places[each.message_index]}: {each.detail}")
-        del drafts[places[each.message_index]]
+    for refused in bad:
+        place = places[refused.message_index]
+        problems.append(f"{place}: {refused.detail}")
+        del drafts[place]
     messages = sorted(drafts.values(), key=lambda message: parse_time(message["known_at"]))
     ordered = [msgspec.json.encode(message) for message in messages]
     return Completed(message_keys(ordered, AS_DESIGNED), ordered, problems, _count(messages, known))

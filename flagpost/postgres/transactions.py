@@ -1,6 +1,7 @@
 """What the tables have of transactions, by their ids."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, Select, select
@@ -16,7 +17,7 @@ _wanted = recordset("wanted", FraudTransaction.transaction_id)
 
 def _known(
     table: type[FraudTransaction | FraudScore | FraudLabel], *order: InstrumentedAttribute[Any]
-) -> Select[Any]:
+) -> Select[str, str | None, str | None, datetime]:
     return (
         select(table.transaction_id, table.user_id, table.terminal_id, table.ts)
         .join_from(_wanted, table, table.transaction_id == _wanted.c.transaction_id)
@@ -44,6 +45,6 @@ def find_transactions(engine: Engine, ids: Collection[str]) -> dict[str, KnownTr
     found = dict[str, KnownTransaction]()
     with translated(), engine.connect() as connection:
         for query in _KNOWN:
-            for transaction_id, *known in connection.execute(query, wanted):
-                found[transaction_id] = KnownTransaction(*known)
+            for transaction_id, user_id, terminal_id, time in connection.execute(query, wanted):
+                found[transaction_id] = KnownTransaction(user_id, terminal_id, time)
     return found

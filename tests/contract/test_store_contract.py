@@ -101,7 +101,7 @@ def totals(
 ) -> HourlyTotals:
     """Make totals: an hour after 1970, a reason, a count, cents and millionths each."""
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return HourlyTotals(partition, counted_in * HOUR_US, "1", *columns)  # type: ignore[arg-type]
+    return HourlyTotals(partition, counted_in * HOUR_US, "1", *columns)
 
 
 LABELS = Partition("labels", 0)

@@ -41,7 +41,7 @@ def read_log(log: Path, evaluated: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
         FraudModel.load(PRETRAINED_MODEL).scorer,
         flagged[list(FEATURE_NAMES)].to_numpy(),
         (flagged["amount"] > 0.95 * flagged["account_balance"]).to_numpy(),
-        times.astype("int64").to_numpy(),
+        np.array(times.astype("int64"), np.int64),
     )
     rows.loc[rows["is_flagged"], "reason"] = [str(each[0]["code"]) for each in reasons]
     return rows, lines[is_label]

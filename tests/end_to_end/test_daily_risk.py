@@ -40,7 +40,7 @@ def rows_and_labels(offline_rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFr
 @pytest.fixture(scope="module")
 def days(rows_and_labels: tuple[pd.DataFrame, pd.DataFrame]) -> Days:
     clicked = pd.read_csv(MARKETING, index_col="event_day")
-    ctr = (clicked["clicks"] / clicked["impressions"]).to_dict()
+    ctr = {str(day): share for day, share in (clicked["clicks"] / clicked["impressions"]).items()}
     return daily_risk(*rows_and_labels, ctr)
 
 

@@ -15,7 +15,7 @@ from tests.end_to_end.pipeline import LOG, Pipeline, transactions_of
 N_TRANSACTIONS = 3_000
 
 Run = Callable[..., Result]
-Labels = dict[str, tuple[Any, ...]]
+Labels = dict[str, list[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def stored(pipeline: Pipeline) -> Labels:
             " (l.user_id, l.terminal_id, l.ts) FROM label.fraud_labels l"
             " LEFT JOIN scores.fraud_transactions f USING (transaction_id)"
         )
-        return {name: rest for name, *rest in rows}  # type: ignore[misc]
+        return {name: rest for name, *rest in rows}
 
 
 def n_sent(pipeline: Pipeline) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -26,9 +27,9 @@ def summed(rows: list[Transaction]) -> Counter[tuple[int, int, str]]:
     """Each sum by hour, reason and name."""
     columns = zip(*rows, strict=True) if rows else [[]] * 5
     types = np.int64, np.bool_, np.int64, np.int64, np.float64
-    arrays = [np.array(list(each), kind) for each, kind in zip(columns, types, strict=True)]
+    arrays: Any = [np.array(list(each), kind) for each, kind in zip(columns, types, strict=True)]
     found = Counter[tuple[int, int, str]]()
-    for hour, reason, *sums in sum_by_hour(*arrays).tolist():  # type: ignore[call-overload]
+    for hour, reason, *sums in sum_by_hour(*arrays).tolist():
         for name, value in zip(("count", "cents", "millionths"), sums, strict=True):
             assert (hour, reason, name) not in found
             found[hour, reason, name] = value
