@@ -74,7 +74,8 @@ def empty_tables(settings: Settings) -> None:
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as database:
         database.execute(
             "TRUNCATE stream.positions, stream.journal, scores.fraud_transactions,"
-            " scores.fraud_scores, label.fraud_labels, feature.hourly_spread"
+            " scores.fraud_scores, label.fraud_labels, feature.hourly_spread,"
+            " feature.hourly_totals"
         )
         database.execute("CHECKPOINT")
 

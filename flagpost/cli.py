@@ -6,7 +6,9 @@ from flagpost.dead_letters.commands import dead_letters
 from flagpost.demo import demo
 from flagpost.drift_command import drift
 from flagpost.entry_point import entry_point
+from flagpost.labelling.commands import label, load_labels
 from flagpost.local.commands import down
+from flagpost.marketing_command import load_marketing
 from flagpost.postgres.commands import migrate, roles
 from flagpost.rewind_command import rewind
 from flagpost.status_command import status
@@ -23,6 +25,7 @@ app = typer.Typer(
 )
 for verb in (
     up, down, status, migrate, roles, rewind, demo, drift, simulate, handbook, torture,
+    label, load_labels, load_marketing,
 ):  # fmt: skip
     app.command()(entry_point(verb))
 app.add_typer(dead_letters, name="dead-letters")

@@ -107,6 +107,8 @@ class KeptScore:
     """
 
     transaction_id: str
+    user_id: str
+    terminal_id: str | None
     event_time: datetime
     fraud_probability: float
     is_flagged: bool
@@ -158,6 +160,24 @@ class SpreadCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class HourlyTotals:
+    """What one partition adds to `feature.hourly_totals` (see `core.totals`): k rows as columns.
+
+    `counted_in_us` is the full hour of event time that the stream had come to, in microseconds
+    since 1970. Hours count from 1970.
+    """
+
+    partition: Partition
+    counted_in_us: int
+    model_version: str
+    hour: list[int]
+    fraud_reason: list[str]
+    tx_count: list[int]
+    amount_cents: list[int]
+    fraud_probability_millionths: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """That the position of a partition before this batch is worth keeping: to rewind to it.
 
@@ -180,6 +200,7 @@ class Effects:
     kept: list[KeptScore] = field(default_factory=list)
     spread: list[SpreadCounts] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    totals: list[HourlyTotals] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:

@@ -21,6 +21,7 @@ from flagpost.core.pipeline import Run, ScoringRules
 from flagpost.core.rows import flagged_transactions, label_rows
 from flagpost.core.segment import Entries, LabelEntries, pack
 from flagpost.core.spread import each_day, opens_hour
+from flagpost.core.totals import hourly_totals
 from flagpost.events import Partition
 from flagpost.label_events import Labels
 
@@ -38,6 +39,7 @@ def effects_of(
     effects = Effects(advances=[])
     if batch is not None:
         effects.flagged.extend(flagged_transactions(batch, rules))
+        effects.totals.extend(hourly_totals(batch, effects.flagged, rules))
         for piece, run in zip(batch.scored, batch.runs, strict=True):
             _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
             _add_spread(effects, batch, run, rules)

@@ -50,6 +50,7 @@ def flagged_transactions(batch: ScoredBatch[M], rules: ScoringRules) -> list[Fla
 def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore]:
     """Return what the model saw of every transaction that was scored; duplicates were not."""
     rows = np.flatnonzero(~batch.observed.is_duplicate)
+    texts = batch.transactions
     features = batch.observed.features[rows].tolist()
     times_us = batch.transactions.event_time_us[rows].tolist()
     probabilities = batch.decisions.fraud_probability[rows].tolist()
@@ -58,7 +59,9 @@ def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore
     messages = batch.transactions.message_index[rows].tolist()
     return [
         KeptScore(
-            transaction_id=batch.transactions.transaction_id[row],
+            transaction_id=texts.transaction_id[row],
+            user_id=texts.user_id[row],
+            terminal_id=texts.terminal_id[row],
             event_time=_datetime(times_us[i]),
             fraud_probability=probabilities[i],
             is_flagged=flags[i],

@@ -78,7 +78,7 @@ class Store(Protocol):
 
         A flagged transaction whose id is taken is left out: the first decision on an id stands.
         A label that is stored already, whichever group or member stored it, is left out and counts
-        as a duplicate, not as clean. A kept score whose id is taken is left out too.
+        as a duplicate, not as clean. A kept score whose id and time are taken is left out too.
 
         Returns:
             What became of all messages of the batch.

@@ -1,4 +1,4 @@
-"""All that a batch adds, in one statement.
+"""What nearly every batch adds, in one statement.
 
 A commit waits for the server as seldom as it can: with small batches the waiting is what it costs.
 The text of the statement is always the same; what a batch does not bring is an empty list in it.
@@ -7,29 +7,27 @@ The text of the statement is always the same; what a batch does not bring is an 
 from sqlalchemy import Connection
 
 from flagpost.core.effects import Effects
-from flagpost.postgres import decisions, journal, kept_scores, spread
+from flagpost.postgres import decisions, journal, spread
 
 _ADD = decisions.INSERT.add_cte(
     journal.INSERT.cte("added_segments"),
-    kept_scores.INSERT.cte("added_scores"),
     spread.INSERT.cte("added_spread"),
 )
 
 
 def add(connection: Connection, group: str, effects: Effects) -> int:
-    """Add journal segments, flagged transactions, kept scores and counts.
+    """Add journal segments, flagged transactions, and counts of how features spread.
 
     Returns:
         How many flagged transactions were left out because their id is taken.
     """
-    if not (effects.segments or effects.flagged or effects.kept or effects.spread):
+    if not (effects.segments or effects.flagged or effects.spread):
         return 0
     added = connection.execute(
         _ADD,
         {
             **journal.parameters(group, effects.segments),
             **decisions.parameters(effects.flagged),
-            **kept_scores.parameters(effects.kept),
             **spread.parameters(group, effects.spread),
         },
     )

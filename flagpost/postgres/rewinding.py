@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from flagpost.postgres.tables import (
     FraudScore,
     FraudTransaction,
     HourlySpread,
+    HourlyTotal,
     JournalSegment,
     StreamCheckpoint,
     StreamPosition,
@@ -63,14 +65,22 @@ def _undone(table: type[Base], offset: InstrumentedAttribute[Any]) -> ColumnElem
     )
 
 
-# Hours are counted apart at every checkpoint: see `core.spread.opens_hour`.
-_OF_LATER_HOURS = and_(
-    HourlySpread.topic == _steps.c.topic,
-    HourlySpread.partition == _steps.c.partition,
-    HourlySpread.group == _GROUP,
-    _steps.c.next_offset < _steps.c.end_offset,
-    or_(_steps.c.event_time.is_(None), HourlySpread.hour > _steps.c.event_time),
-)
+def _counted_since(
+    table: type[HourlySpread | HourlyTotal], hour: InstrumentedAttribute[datetime]
+) -> ColumnElement[bool]:
+    """Say which counts are of later hours of the stream.
+
+    Hours are counted apart at every checkpoint: see `core.spread.opens_hour`.
+    """
+    return and_(
+        table.topic == _steps.c.topic,
+        table.partition == _steps.c.partition,
+        table.group == _GROUP,
+        _steps.c.next_offset < _steps.c.end_offset,
+        or_(_steps.c.event_time.is_(None), hour > _steps.c.event_time),
+    )
+
+
 _REMOVE = {
     "journal segments": delete(JournalSegment).where(
         _undone(JournalSegment, JournalSegment.start_offset), JournalSegment.group == _GROUP
@@ -83,7 +93,8 @@ _REMOVE = {
     ),
     "kept scores": delete(FraudScore).where(_undone(FraudScore, FraudScore.kafka_offset)),
     "labels": delete(FraudLabel).where(_undone(FraudLabel, FraudLabel.kafka_offset)),
-    "hours of spread": delete(HourlySpread).where(_OF_LATER_HOURS),
+    "hours of spread": delete(HourlySpread).where(_counted_since(HourlySpread, HourlySpread.hour)),
+    "hourly totals": delete(HourlyTotal).where(_counted_since(HourlyTotal, HourlyTotal.counted_in)),
 }
 _MOVE_BACK = (
     update(StreamPosition)

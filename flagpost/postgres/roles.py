@@ -19,7 +19,7 @@ SCORER = "flagpost_scorer"
 API = "flagpost_api"
 ANALYST = "flagpost_analyst"
 
-SCHEMAS = ("stream", "scores", "label", "feature", "analyst")
+SCHEMAS = ("stream", "raw", "feature", "scores", "label", "alert", "analyst")
 
 Rights = dict[str, tuple[str, ...]]
 
@@ -31,13 +31,18 @@ RIGHTS: Final[dict[str, Rights]] = {
         "stream.journal": ("SELECT", "INSERT", "DELETE"),
         "stream.checkpoints": ("SELECT", "INSERT", "DELETE"),
         "scores.fraud_transactions": ("INSERT", "SELECT (transaction_id)"),
-        "scores.fraud_scores": ("INSERT", "SELECT (transaction_id)"),
+        "scores.fraud_scores": ("INSERT", "SELECT (transaction_id, ts)"),
         "label.fraud_labels": (
             "INSERT",
             "SELECT (transaction_id, known_at, is_fraud, topic, partition)",
         ),
         "feature.hourly_spread": ("SELECT", "INSERT", "UPDATE (counts)"),
         "feature.training_spread": ("INSERT",),
+        "feature.hourly_totals": (
+            "SELECT",
+            "INSERT",
+            "UPDATE (hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths)",
+        ),
     },
     API: {
         "stream.schema_version": ("SELECT",),
@@ -53,13 +58,50 @@ RIGHTS: Final[dict[str, Rights]] = {
         "feature.training_spread": ("SELECT",),
         "feature.spread_by_bin": ("SELECT",),
         "feature.daily_stability": ("SELECT",),
+        "feature.hourly_totals": ("SELECT",),
+        "feature.reported_groups": ("SELECT",),
+        "feature.all_totals": ("SELECT",),
+        "feature.reported_totals": ("SELECT",),
+        "feature.hourly_volume": ("SELECT",),
+        "feature.training_fraud_daily": ("SELECT",),
+        "label.fraud_label_daily": ("SELECT",),
+        "raw.marketing_daily": ("SELECT",),
+        "alert.levels": ("SELECT",),
+        "alert.daily_fraud_alert": ("SELECT",),
+        "alert.amount_at_risk": ("SELECT",),
+        "label.terminals_by_fraud": ("SELECT",),
+        "label.customers_by_fraud": ("SELECT",),
+        "scores.daily_precision": ("SELECT",),
+        "scores.daily_time_to_flag": ("SELECT",),
+        "scores.model_versions": ("SELECT",),
         "scores.flagged_features": ("SELECT",),
         "scores.kept_features": ("SELECT",),
+        "scores.retention": ("SELECT",),
+        "feature.scored_features": ("SELECT",),
+        "feature.training_fraud_dataset": ("SELECT",),
     },
     ANALYST: {
         "analyst.fraud_transactions": ("SELECT",),
         "analyst.latest_fraud_labels": ("SELECT",),
+        "analyst.fraud_scores": ("SELECT",),
+        "analyst.hourly_volume": ("SELECT",),
+        "analyst.training_fraud_daily": ("SELECT",),
+        "analyst.training_fraud_dataset": ("SELECT",),
+        "analyst.fraud_label_daily": ("SELECT",),
+        "analyst.daily_fraud_alert": ("SELECT",),
+        "analyst.amount_at_risk": ("SELECT",),
+        "analyst.terminals_by_fraud": ("SELECT",),
+        "analyst.customers_by_fraud": ("SELECT",),
+        "analyst.daily_precision": ("SELECT",),
+        "analyst.daily_time_to_flag": ("SELECT",),
+        "analyst.model_versions": ("SELECT",),
     },
+}
+
+# Functions that do or see more than their caller might.
+FUNCTIONS: Final[dict[str, str]] = {
+    SCORER: "scores.make_room",
+    ANALYST: "analyst.training_fraud_dataset",
 }
 
 
@@ -95,12 +137,15 @@ def statements() -> Iterator[str]:
     yield _OWN
     schemas, limited = ", ".join(SCHEMAS), ", ".join(RIGHTS)
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schemas} FROM {limited}"
+    yield f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schemas} FROM {limited}"
     yield f"REVOKE ALL ON SCHEMA {schemas} FROM {limited}"
     for role, rights in RIGHTS.items():
         used = dict.fromkeys(table.partition(".")[0] for table in rights)
         yield f"GRANT USAGE ON SCHEMA {', '.join(used)} TO {role}"
         for table, verbs in rights.items():
             yield f"GRANT {', '.join(verbs)} ON {table} TO {role}"
+    for role, function in FUNCTIONS.items():
+        yield f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
 
 
 def _make(role: str) -> str:
@@ -132,7 +177,8 @@ BEGIN
         WHERE oid = ANY (ours) AND nspowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'TABLE ' || oid::regclass FROM pg_class
-        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'v') AND relowner <> '{OWNER}'::regrole
+        WHERE relnamespace = ANY (ours) AND relkind IN ('r', 'p', 'v')
+          AND relowner <> '{OWNER}'::regrole
         UNION ALL
         SELECT 'FUNCTION ' || oid::regprocedure FROM pg_proc
         WHERE pronamespace = ANY (ours) AND proowner <> '{OWNER}'::regrole

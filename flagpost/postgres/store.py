@@ -10,7 +10,15 @@ from sqlalchemy import Connection, Engine
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
-from flagpost.postgres import additions, checkpoints, journal, labels, positions
+from flagpost.postgres import (
+    additions,
+    checkpoints,
+    journal,
+    kept_scores,
+    labels,
+    positions,
+    totals,
+)
 from flagpost.postgres.driver_errors import translated
 from flagpost.process_name import process_name
 
@@ -81,6 +89,8 @@ class PostgresStore:
             n_taken = additions.add(connection, self._group, effects)
             known = labels.add(connection, effects.labels)
             positions.count_again(connection, self._group, known)
+            kept_scores.add(connection, effects.kept)
+            totals.add(connection, self._group, effects.totals)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
         return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())

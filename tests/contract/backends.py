@@ -11,9 +11,15 @@ from flagpost.core.store import Store
 from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from flagpost.postgres.tables import FraudLabel, FraudScore, FraudTransaction, HourlySpread
+from flagpost.postgres.tables import (
+    FraudLabel,
+    FraudScore,
+    FraudTransaction,
+    HourlySpread,
+    HourlyTotal,
+)
 from flagpost.postgres.times import to_us
-from tests.contract.memory_store import Database, MemoryStore, SpreadKey
+from tests.contract.memory_store import Database, MemoryStore, SpreadKey, TotalKey
 
 
 class Backend(Protocol):
@@ -26,6 +32,8 @@ class Backend(Protocol):
     def kept(self) -> dict[str, KeptScore]: ...
 
     def spread(self) -> dict[SpreadKey, list[int]]: ...
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]: ...
 
 
 class MemoryBackend:
@@ -46,6 +54,9 @@ class MemoryBackend:
 
     def spread(self) -> dict[SpreadKey, list[int]]:
         return self._database.spread
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]:
+        return self._database.totals_by_hour
 
 
 class PostgresBackend:
@@ -75,6 +86,11 @@ class PostgresBackend:
         with self._engine.connect() as connection:
             rows = connection.execute(select(HourlySpread.__table__))
             return {_spread_key(row): row.counts for row in rows}
+
+    def totals_by_hour(self) -> dict[TotalKey, tuple[int, int, int]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(HourlyTotal.__table__))
+            return {key: sums for row in rows for key, sums in _totals(row)}
 
 
 @contextmanager
@@ -106,6 +122,8 @@ def _flagged(row: Row[tuple[object, ...]]) -> FlaggedTransaction:
 def _kept(row: Row[tuple[object, ...]]) -> KeptScore:
     return KeptScore(
         transaction_id=row.transaction_id,
+        user_id=row.user_id,
+        terminal_id=row.terminal_id,
         event_time=row.ts,
         fraud_probability=row.fraud_probability,
         is_flagged=row.is_flagged,
@@ -133,3 +151,11 @@ def _label(row: Row[tuple[object, ...]]) -> Label:
 def _spread_key(row: Row[tuple[object, ...]]) -> SpreadKey:
     partition = Partition(row.topic, row.partition)
     return row.group, partition, to_us(row.hour), row.model_version
+
+
+def _totals(row: Row[tuple[object, ...]]) -> Iterator[tuple[TotalKey, tuple[int, int, int]]]:
+    partition = Partition(row.topic, row.partition)
+    of_all = row.group, partition, to_us(row.counted_in), row.model_version
+    sums = zip(row.tx_count, row.amount_cents, row.fraud_probability_millionths, strict=True)
+    for hour, reason, each in zip(row.hour, row.fraud_reason, sums, strict=True):
+        yield (*of_all, hour, reason), each

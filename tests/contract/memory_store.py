@@ -13,6 +13,7 @@ from flagpost.core.effects import (
     Counts,
     Effects,
     FlaggedTransaction,
+    HourlyTotals,
     KeptScore,
     Label,
     LabelIdentity,
@@ -28,6 +29,10 @@ Row = TypeVar("Row", Position, Counts)
 SpreadKey = tuple[str, Partition, int, str]
 """The group, the partition, the hour in microseconds since 1970 and the model's version."""
 
+TotalKey = tuple[str, Partition, int, str, int, str]
+"""The group, the partition, the hour in which it was counted in microseconds since 1970, the
+model's version, the hour since 1970 and the reason."""
+
 
 @dataclass
 class Database:
@@ -40,6 +45,7 @@ class Database:
     labels: dict[LabelIdentity, Label] = field(default_factory=dict)
     kept: dict[str, KeptScore] = field(default_factory=dict)
     spread: dict[SpreadKey, list[int]] = field(default_factory=dict)
+    totals_by_hour: dict[TotalKey, tuple[int, int, int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
     topic_ids: dict[tuple[str, Partition], str] = field(default_factory=dict)
     errors: list[tuple[str, datetime]] = field(default_factory=list)
@@ -129,7 +135,19 @@ class MemoryStore:
             key = self._group, spread.partition, spread.hour_us, spread.model_version
             before = self._database.spread.get(key, [0] * len(spread.counts))
             self._database.spread[key] = list(map(operator.add, before, spread.counts))
+        for totals in effects.totals:
+            self._add_totals(totals)
         return effects.counts + _as_duplicates(known.total())
+
+    def _add_totals(self, totals: HourlyTotals) -> None:
+        rows = zip(totals.hour, totals.fraud_reason, totals.tx_count, totals.amount_cents,
+                   totals.fraud_probability_millionths, strict=True)  # fmt: skip
+        for hour, reason, *sums in rows:
+            of_all = self._group, totals.partition, totals.counted_in_us, totals.model_version
+            key = (*of_all, hour, reason)
+            before = self._database.totals_by_hour.get(key, (0, 0, 0))
+            n, cents, millionths = map(operator.add, before, sums)
+            self._database.totals_by_hour[key] = n, cents, millionths
 
     def _add_labels(self, labels: Sequence[Label]) -> Counter[Partition]:
         """Add labels and count those of each partition that are there already."""

@@ -13,6 +13,7 @@ from flagpost.core.effects import (
     Counts,
     Effects,
     FlaggedTransaction,
+    HourlyTotals,
     KeptScore,
     Label,
     Position,
@@ -76,6 +77,8 @@ def flagged(transaction_id: str, amount_cents: int = 12_345) -> FlaggedTransacti
 def kept(transaction_id: str, fraud_probability: float = 0.1 + 0.2) -> KeptScore:
     return KeptScore(
         transaction_id=transaction_id,
+        user_id="Zoë \U0001f43f",
+        terminal_id=None,
         event_time=datetime(2026, 1, 1, 12, 0, 0, 123_457, UTC),
         fraud_probability=fraud_probability,
         is_flagged=fraud_probability > 0.5,
@@ -91,6 +94,14 @@ def spread(
 ) -> SpreadCounts:
     """Make counts of an hour after 1970."""
     return SpreadCounts(partition, hour * HOUR_US, model_version, counts)
+
+
+def totals(
+    partition: Partition, *rows: tuple[int, str, int, int, int], counted_in: int = 9
+) -> HourlyTotals:
+    """Make totals: an hour after 1970, a reason, a count, cents and millionths each."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return HourlyTotals(partition, counted_in * HOUR_US, "1", *columns)
 
 
 LABELS = Partition("labels", 0)
@@ -196,6 +207,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
                 [flagged("t1")],
                 kept=[kept("t1")],
                 spread=[spread(A, [1, 0])],
+                totals=[totals(A, (0, "NORMAL", 5, 500, 9))],
             )
         )
 
@@ -204,6 +216,7 @@ def test_one_lost_partition_holds_back_all_effects(backend: Backend) -> None:
     assert list(store.load_segments([A, B], {})) == []
     assert store.totals("transactions")[A].n_in == 0
     assert (backend.flagged(), backend.kept(), backend.spread()) == ({}, {}, {})
+    assert backend.totals_by_hour() == {}
 
 
 def test_a_flagged_transaction_comes_back_as_it_was(backend: Backend) -> None:
@@ -411,6 +424,29 @@ def test_a_batch_that_is_repeated_after_a_lost_reply_is_not_counted_again(backen
     store.commit(Effects([step(A, at.epoch, at.next_offset, 6)], spread=[spread(A, [0, 1])]))
 
     assert backend.spread() == {("scorers", A, 0, "1"): [1, 3]}
+
+
+def test_totals_of_an_hour_add_up_and_others_are_kept_apart(backend: Backend) -> None:
+    store, shadow = backend.store(), backend.store("shadow")
+    store.acquire({A: 0, B: 0})
+    shadow.acquire({A: 0})
+    first = totals(A, (7, "NORMAL", 3, 300, 2**53 + 1), (7, "UNUSUAL_AMOUNT", 1, 9, 900_000))
+    other = totals(B, (7, "NORMAL", 1, 1, 1))
+    store.commit(Effects([step(A, 1, 0, 5), step(B, 1, 0, 1)], totals=[first, other]))
+    store.commit(Effects([step(A, 1, 5, 6)], totals=[totals(A, (7, "NORMAL", 2, 50, 1))]))
+    late = totals(A, (7, "NORMAL", 1, 4, 1), counted_in=11)
+    store.commit(Effects([step(A, 1, 6, 7)], totals=[late]))
+    shadow.commit(Effects([step(A, 1, 0, 5)], totals=[first]))
+
+    nine, eleven = 9 * HOUR_US, 11 * HOUR_US
+    assert backend.totals_by_hour() == {
+        ("scorers", A, nine, "1", 7, "NORMAL"): (5, 350, 2**53 + 2),
+        ("scorers", A, nine, "1", 7, "UNUSUAL_AMOUNT"): (1, 9, 900_000),
+        ("scorers", B, nine, "1", 7, "NORMAL"): (1, 1, 1),
+        ("scorers", A, eleven, "1", 7, "NORMAL"): (1, 4, 1),
+        ("shadow", A, nine, "1", 7, "NORMAL"): (3, 300, 2**53 + 1),
+        ("shadow", A, nine, "1", 7, "UNUSUAL_AMOUNT"): (1, 9, 900_000),
+    }
 
 
 def test_what_was_accepted_in_a_span_of_event_time_can_be_recalled(store: Store) -> None:

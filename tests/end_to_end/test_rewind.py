@@ -37,6 +37,9 @@ TABLES: dict[str, LiteralString] = {
     "spread": "SELECT date_trunc('day', hour), model_version, topic, partition, n, sum(count)"
     " FROM feature.hourly_spread, unnest(counts) WITH ORDINALITY AS bin(count, n) GROUP BY"
     " 1, 2, 3, 4, 5",
+    "totals": "SELECT hour, fraud_reason, topic, partition, model_version, sum(tx_count),"
+    " sum(amount_cents), sum(fraud_probability_millionths) FROM feature.all_totals GROUP BY"
+    " 1, 2, 3, 4, 5",
 }
 LATE: dict[LiteralString, LiteralString] = {
     "scores.fraud_transactions": "kafka_offset >= next_offset",
@@ -44,6 +47,7 @@ LATE: dict[LiteralString, LiteralString] = {
     "label.fraud_labels": "kafka_offset >= next_offset",
     "stream.journal": "end_offset > next_offset OR max_ts > event_time",
     "feature.hourly_spread": "hour > event_time",
+    "feature.hourly_totals": "counted_in > event_time",
 }
 """When a row has been written by a message that its partition has still to read."""
 
@@ -120,12 +124,13 @@ def test_nothing_of_what_came_since_is_left(
     assert all(epoch == epochs[partition] + 1 for partition, epoch, _, _ in positions)
     assert all(event_time < MIDDLE for _, _, event_time, _ in positions)
     assert all(n_in > 0 for _, _, _, n_in in positions)
-    [(of_journal, of_counts)] = query(
+    [(of_scores, of_totals, of_counts)] = query(
         pipeline,
         "SELECT (SELECT count(*) FROM scores.fraud_scores),"
+        " (SELECT sum(tx_count) FROM feature.all_totals),"
         " (SELECT sum(n_clean + n_flagged) FROM stream.positions WHERE topic NOT LIKE '%labels')",
     )
-    assert of_journal == of_counts
+    assert of_scores == of_totals == of_counts
 
 
 def test_scored_again_from_a_time_all_tables_are_what_they_were(

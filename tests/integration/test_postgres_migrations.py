@@ -19,7 +19,7 @@ from flagpost.postgres import migrations
 from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
 from flagpost.postgres.tables import Base
 
-OURS = {"stream", "scores", "label", "feature", "analyst"}
+OURS = {"stream", "raw", "feature", "scores", "label", "alert", "analyst"}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:
         """
         SELECT table_schema, table_name, column_name
         FROM information_schema.columns
-        WHERE table_schema IN ('stream', 'scores', 'label', 'feature', 'analyst')
+        WHERE table_schema IN ('stream', 'raw', 'feature', 'scores', 'label', 'alert', 'analyst')
           AND table_name <> 'schema_version'
           AND (col_description(format('%I.%I', table_schema, table_name)::regclass,
                                ordinal_position) IS NULL
@@ -111,12 +111,16 @@ def test_packed_columns_are_stored_without_trying_to_compress_them(engine: Engin
         "INSERT INTO stream.journal VALUES ('t', 0, 'g', 5, 5, now(), now(), '')",
         "INSERT INTO feature.hourly_spread VALUES (now(), 'v', 't', 0, 'g', '{1,NULL}')",
         "INSERT INTO feature.training_spread VALUES ('v', 'amount', 1, '{5}', '{1}')",
+        "INSERT INTO raw.marketing_daily VALUES ('2025-01-01', 10, 11)",
+        "INSERT INTO alert.levels VALUES ('TOP', 1.5, 'Shout')",
     ],
     ids=[
         "counts that do not add up",
         "an empty segment",
         "a bin without a count",
         "a bin without a share",
+        "more clicks than impressions",
+        "a score over 1",
     ],
 )
 def test_the_tables_refuse_what_cannot_be(engine: Engine, statement: str) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, Double, Index, Numeric, func
+from sqlalchemy import ARRAY, CheckConstraint, Computed, Double, Index, Numeric, func, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Integer
@@ -66,19 +66,30 @@ class FraudScore(Base):
     __table_args__ = (
         {
             "schema": "scores",
+            "postgresql_partition_by": "RANGE (ts)",
             "comment": "Every scored transaction with all that the model saw of it, flagged or "
-            "not. Filled only where FLAGPOST_KEEP_SCORES=all, to compare with offline scoring.",
+            "not. Filled only where FLAGPOST_KEEP_SCORES=all. A partition for each day; "
+            "scores.retention says how many are kept.",
         },
     )
 
     transaction_id: Mapped[str] = mapped_column(
         primary_key=True, comment="Id of the transaction, as its sender gave it"
     )
-    ts: Mapped[datetime] = mapped_column(comment="When the transaction happened")
+    user_id: Mapped[str | None] = mapped_column(comment="Customer who paid; null in old rows")
+    terminal_id: Mapped[str | None] = mapped_column(
+        comment="Terminal where the payment was made; null when the message named none"
+    )
+    ts: Mapped[datetime] = mapped_column(primary_key=True, comment="When the transaction happened")
     fraud_probability: Mapped[float] = mapped_column(
         comment="Probability of fraud by the model, from 0 to 1"
     )
     is_flagged: Mapped[bool] = mapped_column(comment="Whether it was flagged")
+    fraud_label: Mapped[int] = mapped_column(
+        Integer,
+        Computed("is_flagged::int", persisted=True),
+        comment="The same as a number: 1 if it was flagged, else 0",
+    )
     features: Mapped[list[float]] = mapped_column(
         ARRAY(Double),
         comment="Value of every feature, exact to the last bit; scores.kept_features has them by "
@@ -95,3 +106,22 @@ class FraudScore(Base):
     kafka_offset: Mapped[int | None] = mapped_column(
         comment="Offset of the message in its partition"
     )
+
+
+class ScoreRetention(Base):
+    """How long kept scores are kept."""
+
+    __tablename__ = "retention"
+    __table_args__ = (
+        CheckConstraint("is_only", name="one_row"),
+        CheckConstraint("keep_days > 0", name="some_days"),
+        {
+            "schema": "scores",
+            "comment": "How long scores.fraud_scores keeps scores. Change the row as you like.",
+        },
+    )
+
+    is_only: Mapped[bool] = mapped_column(
+        primary_key=True, server_default=true(), comment="Always true: there is one row"
+    )
+    keep_days: Mapped[int] = mapped_column(Integer, comment="Days of event time that are kept")

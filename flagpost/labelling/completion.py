@@ -1,0 +1,134 @@
+"""What somebody says about transactions, completed to label messages. No I/O.
+
+A label finds its transaction by id, time and terminal, and people know the id alone. The rest comes
+from the tables where they have the transaction, and else from whoever says it.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from flagpost.event_times import Timestamp, parse_time
+from flagpost.events import AS_DESIGNED, message_keys
+from flagpost.label_events import LabelDecoder
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """What is said of one transaction, in the fields of a label; most may be left out."""
+
+    transaction_id: str | int
+    is_fraud: bool | int | None = None
+    known_at: Timestamp | None = None
+    timestamp: Timestamp | None = None
+    user_id: str | int | None = None
+    terminal_id: str | int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTransaction:
+    """What the tables have of a transaction."""
+
+    user_id: str | None
+    terminal_id: str | None
+    event_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where a statement says nothing; `known_at` is in ISO 8601."""
+
+    is_fraud: bool | None
+    known_at: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Label messages in the order of `known_at`, with their keys, and what could not become one.
+
+    `counts` has the labels by what they say, and how many lack something.
+    """
+
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes]
+    problems: Sequence[str]
+    counts: Counter[str]
+
+
+Message = dict[str, Any]
+
+
+def complete(
+    statements: Mapping[str, Statement],
+    known: Mapping[str, KnownTransaction],
+    defaults: Defaults,
+    latest_known_at_us: int,
+) -> Completed:
+    """Make labels of statements; what the tables know comes before what is said.
+
+    Args:
+        statements: by their places, for complaints.
+        known: by transaction id.
+        defaults: for what a statement leaves out.
+        latest_known_at_us: a later time, in microseconds since 1970, is an error of the sender.
+    """
+    problems, drafts = list[str](), dict[str, Message]()
+    for place, each in statements.items():
+        message = _message(each, known.get(str(each.transaction_id)), defaults)
+        lack = _find_lack(message)
+        if lack:
+            problems.append(f"{place}: {lack}")
+        else:
+            drafts[place] = message
+    places = list(drafts)
+    values = [msgspec.json.encode(message) for message in drafts.values()]
+    _, bad = LabelDecoder().decode(values, latest_known_at_us)
+    for refused in bad:
+        place = places[refused.message_index]
+        problems.append(f"{place}: {refused.detail}")
+        del drafts[place]
+    messages = sorted(drafts.values(), key=lambda message: parse_time(message["known_at"]))
+    ordered = [msgspec.json.encode(message) for message in messages]
+    return Completed(message_keys(ordered, AS_DESIGNED), ordered, problems, _count(messages, known))
+
+
+def _find_lack(message: Message) -> str | None:
+    if "timestamp" not in message:
+        return (
+            f"no table has transaction {message['transaction_id']}; give its timestamp and "
+            "terminal_id, too"
+        )
+    if "is_fraud" not in message:
+        return "is_fraud is missing; say --fraud or --genuine for all"
+    return None
+
+
+def _count(messages: Sequence[Message], known: Collection[str]) -> Counter[str]:
+    counts = Counter("fraud" if message["is_fraud"] else "genuine" for message in messages)
+    counts["found in the tables"] = sum(str(m["transaction_id"]) in known for m in messages)
+    counts["without a terminal"] = sum("terminal_id" not in message for message in messages)
+    return counts
+
+
+def _message(each: Statement, found: KnownTransaction | None, defaults: Defaults) -> Message:
+    message = {
+        "type": "label",
+        "transaction_id": each.transaction_id,
+        "user_id": found.user_id if found else each.user_id,
+        "terminal_id": found.terminal_id if found else each.terminal_id,
+        "timestamp": found.event_time if found else each.timestamp,
+        "is_fraud": _as_bool(defaults.is_fraud if each.is_fraud is None else each.is_fraud),
+        "known_at": defaults.known_at if each.known_at is None else each.known_at,
+        "source": defaults.source if each.source is None else each.source,
+    }
+    return {name: value for name, value in message.items() if value is not None}
+
+
+def _as_bool(is_fraud: bool | int | None) -> bool | int | None:  # noqa: FBT001 - as a file says it
+    """Take 0 and 1 for what they mean; other numbers are refused with the message."""
+    return bool(is_fraud) if is_fraud in (0, 1) else is_fraud
