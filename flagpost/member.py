@@ -16,7 +16,8 @@ def run_member(parts: Parts, *, until_caught_up: bool) -> None:
         FlagpostError: it cannot begin, or must not go on.
     """
     configure_log()
+    calm_garbage_collector()
     with stop_on_signals() as stop, open_worker(load_settings(), stop, parts) as worker:
-        calm_garbage_collector()
+        calm_garbage_collector()  # once more, with all that this has loaded
         worker.run(until_caught_up=until_caught_up)
     typer.echo(worker.tally)

@@ -8,7 +8,7 @@ import typer
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.topics import ensure_topics
 from flagpost.local.stack import start_stack
-from flagpost.postgres import migrations
+from flagpost.postgres.upgrade import upgrade
 from flagpost.settings import HOME, Settings, load_settings
 
 
@@ -32,7 +32,7 @@ def bring_up(home: Path, tell: Callable[[str], None]) -> Settings:
     """
     stack = start_stack(home, tell)
     settings = load_settings(kafka_bootstrap=stack.kafka_bootstrap, database_url=stack.database_url)
-    migrations.upgrade(stack.database_url)
+    upgrade(stack.database_url)
     partitions = dict.fromkeys((settings.topic, settings.labels_topic), settings.topic_partitions)
     ensure_topics(KafkaAccess(stack.kafka_bootstrap), {**partitions, settings.dead_letter_topic: 1})
     return settings

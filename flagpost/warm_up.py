@@ -1,6 +1,9 @@
 """What a worker does once before its first message, so that the first batch is not the slowest."""
 
 import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flagpost.core.decoding import MessageDecoder
@@ -41,7 +44,8 @@ def load_kernels(rules: ScoringRules) -> None:
     ]
     positions = {chunk.partition: Position(1, 0, None) for chunk in chunks}
     decoder, state = MessageDecoder(TransactionDecoder(), "labels"), State()
-    pieces = decoder.decode(chunks, lambda _: None, 2**62)
+    with _without_linear_algebra():
+        pieces = decoder.decode(chunks, lambda _: None, 2**62)
     learn_labels(pieces, state)
     batch = score_transactions(pieces, state, rules, lambda *_: ())
     for segment in effects_of(pieces, batch, positions, rules).segments:
@@ -51,8 +55,28 @@ def load_kernels(rules: ScoringRules) -> None:
         state.forget(chunk.partition)
 
 
+@contextmanager
+def _without_linear_algebra() -> Iterator[None]:
+    """Hide scipy's from numba, which imports it with its first kernel: some multiply matrices.
+
+    None of ours does, and it takes a quarter of a second and 15 MB of a member that starts.
+    """
+    name = "scipy.linalg"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # so an import of it fails
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def calm_garbage_collector() -> None:
-    """Keep what is loaded by now out of every collection, and collect seldom."""
-    gc.collect()
+    """Keep what is loaded by now out of every collection, and collect seldom.
+
+    What loading has left over stays, half a megabyte: to look for it would take as long as to join
+    a group.
+    """
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD_ALLOCATIONS, 20, 20)

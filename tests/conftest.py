@@ -74,7 +74,7 @@ def fresh_topic(kafka_admin: AdminClient) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def template_database(stack: Servers) -> Iterator[str]:
     """The name of a database with all migrations run, to be cloned."""
-    from flagpost.postgres.migrations import upgrade  # noqa: PLC0415 - unit tests need no tables
+    from flagpost.postgres.upgrade import upgrade  # noqa: PLC0415 - unit tests need no tables
 
     name = f"template_{uuid.uuid4().hex}"
     _execute(stack, SQL("CREATE DATABASE {}").format(Identifier(name)))

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from flagpost.postgres import migrations
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.roles import set_up_roles, statements
+from flagpost.postgres.upgrade import upgrade
 from flagpost.settings import load_settings
 
 
@@ -15,7 +15,7 @@ def migrate() -> None:
 
     Example: FLAGPOST_DATABASE_URL=postgresql://user:password@host/flagpost flagpost migrate
     """
-    migrations.upgrade(load_settings().database_url.get_secret_value())
+    upgrade(load_settings().database_url.get_secret_value())
     typer.echo("The tables are up to date.")
 
 

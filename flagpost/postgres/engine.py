@@ -1,5 +1,7 @@
 """The connection to PostgreSQL: a small pool, and limits on how long anything may take."""
 
+import logging
+
 import msgspec
 import sqlalchemy
 from sqlalchemy import URL, Engine
@@ -12,7 +14,7 @@ EXAMPLE = "postgresql://user:password@host:5432/flagpost"
 
 # A connection that was cut without a word is noticed after half a minute.
 _LIBPQ = {
-    "application_name": "flagpost",
+    "fallback_application_name": "flagpost",  # PGAPPNAME may say which process it is
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -42,6 +44,8 @@ def create_engine(database_url: str) -> Engine:
     url = _parse(database_url)
     session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     options = f"{session} {url.query.get('options', '')}".strip()
+    # What the pool logs, with a trace, its caller is told by an error.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     return sqlalchemy.create_engine(
         url.set(query={**_LIBPQ, **url.query, "options": options}),
         isolation_level="READ COMMITTED",  # the fence relies on it: see positions.py

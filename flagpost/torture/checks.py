@@ -5,24 +5,38 @@ I2  the flagged transactions and the labels are those of the offline pass, each 
 I3  the offset committed to Kafka is never ahead of the position
 I4  the journal holds every accepted transaction once, in offset order
 I5  the dead letters are exactly the bad messages
-I6  after a fault the lag comes back to nothing, within a bound
+I6  after a fault the lag comes back to nothing, within a bound; while a member is silent, the
+    others go on
 I7  no password is in logs or headers
 """
 
-from collections import Counter, defaultdict
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
 
-from flagpost.core.effects import Advance, LabelIdentity
+from flagpost.core.alignment import earliest
+from flagpost.core.effects import LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
-from flagpost.torture.ledger import Step
+from flagpost.postgres.times import to_us
+from flagpost.torture.ledger import Step, Takeover
+from flagpost.torture.site import SESSION_SECONDS
 from flagpost.torture.truth import Fate, Truth
 
 Truths = Mapping[Partition, Truth]
+
+SENT_WITHIN = timedelta(seconds=1)
+DONE_WITHIN = timedelta(seconds=3)
+"""What was sent so soon after a member fell silent, the others have done so much later: before its
+session has ended."""
+
+INHERITED_WITHIN = timedelta(seconds=SESSION_SECONDS + 3)
+"""A partition that gets another owner so soon was perhaps given up by the former one before."""
 
 
 class Harm(StrEnum):
@@ -56,6 +70,15 @@ class ScoredRow:
     model_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A member stood still or died without a word; `others` lived on, all by their identities."""
+
+    member: str
+    others: frozenset[str]
+    since: datetime
+
+
 def check_steps(steps: Iterable[Step], truths: Truths) -> Iterator[Violation]:
     """I1: no gap, no overlap, nothing left, and counts that are right."""
     at = dict.fromkeys(truths, 0)
@@ -76,15 +99,11 @@ def check_steps(steps: Iterable[Step], truths: Truths) -> Iterator[Violation]:
             yield Violation("I1", Harm.LOST, text, partition, end)
 
 
-def check_epochs(steps: Iterable[Step], attempts: Iterable[Advance]) -> Iterator[Violation]:
-    """I1: each step was made by a member that owned the partition at that moment."""
-    claimed = defaultdict[tuple[Partition, int, int], set[int]](set)
-    for attempt in attempts:
-        claimed[attempt.partition, attempt.start_offset, attempt.next_offset].add(attempt.epoch)
+def check_owners(steps: Iterable[Step]) -> Iterator[Violation]:
+    """I1: each step was made by the member that owned the partition at that moment."""
     for step in steps:
-        epochs = claimed[step.partition, step.start_offset, step.next_offset]
-        if epochs and step.epoch not in epochs:
-            text = f"epoch {step.epoch} owned it, a member of epoch {max(epochs)} wrote"
+        if step.writer != step.owner:
+            text = f"{step.owner} owned it, {step.writer} wrote"
             yield Violation("I1", Harm.OTHER, text, step.partition, step.start_offset)
 
 
@@ -187,6 +206,54 @@ def check_dead_letters(
         yield Violation("I5", Harm.LOST, "a bad message is not in the dead letters", *place)
     for place in sorted(places - expected):
         yield Violation("I5", Harm.CHANGED, "a good message is in the dead letters", *place)
+
+
+def check_progress(
+    silences: Iterable[Silence],
+    takeovers: Sequence[Takeover],
+    steps: Sequence[Step],
+    truths: Truths,
+) -> Iterator[Violation]:
+    """I6: while a member is silent, the others go on, as far as the order of events lets them.
+
+    That is some hours of event time beyond the slowest partition that has more to come, which soon
+    is one of the silent member's: a replayed log passes them within a moment. Partitions that are
+    about to change hands are left out.
+    """
+    for silence in silences:
+        sent_by, done_by = silence.since + SENT_WITHIN, silence.since + SENT_WITHIN + DONE_WITHIN
+        before, after = _positions_at(steps, sent_by), _positions_at(steps, done_by)
+        slowest_us = [
+            int(truth.stream_time_us[before[partition] - 1]) if before[partition] else None
+            for partition, truth in truths.items()
+            if before[partition] < _n_sent(truth, done_by)
+        ]
+        limit_us = earliest(slowest_us)
+        if limit_us is None:
+            continue
+        for partition in _kept_by_others(silence, takeovers):
+            truth = truths[partition]
+            sent_us = truth.stream_time_us[: _n_sent(truth, sent_by)]
+            possible = int(np.searchsorted(sent_us, limit_us, side="right"))
+            if after[partition] < possible:
+                text = f"it stands before {possible} while {silence.member} is silent"
+                yield Violation("I6", Harm.OTHER, text, partition, after[partition])
+
+
+def _positions_at(steps: Iterable[Step], moment: datetime) -> Counter[Partition]:
+    return Counter({step.partition: step.next_offset for step in steps if step.at <= moment})
+
+
+def _n_sent(truth: Truth, moment: datetime) -> int:
+    return bisect_right(truth.sent_us, to_us(moment))
+
+
+def _kept_by_others(silence: Silence, takeovers: Iterable[Takeover]) -> Iterator[Partition]:
+    until = silence.since + INHERITED_WITHIN
+    latest = {each.partition: each for each in takeovers if each.at <= until}
+    for partition, takeover in latest.items():
+        if takeover.owner in silence.others and takeover.at <= silence.since:
+            yield partition
 
 
 def check_no_secret(texts: Mapping[str, str], secrets: Sequence[str]) -> Iterator[Violation]:

@@ -18,6 +18,8 @@ from flagpost.torture.plan import MOST_MEMBERS
 from flagpost.torture.waiting import wait_until
 
 STOP_SECONDS = 60
+HUNG = -signal.SIGALRM
+"""The exit code of a member that had to be ended when its time was up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Member:
     name: str
     directory: Path
     process: "subprocess.Popen[bytes]"
+
+    @property
+    def identity(self) -> str:
+        """What the database calls this process, and no other."""
+        return self.directory.name
 
     @property
     def log(self) -> str:
@@ -52,8 +59,15 @@ class Member:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended by itself, and not well."""
+        """Whether it ended by itself, and not well, or did not end when it should have."""
         return self.process.poll() not in {None, 0, -signal.SIGKILL}
+
+    @property
+    def failure(self) -> str:
+        """How it failed, and the last thing it has said."""
+        code = self.process.returncode
+        ended = "hung when it was to stop" if code == HUNG else f"ended with code {code}"
+        return f"{self.name} {ended}: {self.last_line}"
 
     def kill(self) -> None:
         """End it at once."""
@@ -65,10 +79,18 @@ class Member:
         wait_until(lambda: self.listens or self.process.poll() is not None, STOP_SECONDS)
         self.process.terminate()
 
+    def await_end(self) -> None:
+        """Wait until it has ended; one that hangs is ended, and has failed."""
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(-HUNG)
+            self.process.wait()
+
     def stop(self) -> None:
         """Ask it to end, and wait."""
         self.ask_to_end()
-        self.process.wait(STOP_SECONDS)
+        self.await_end()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -114,7 +136,10 @@ class Crew:
         name = name or next(self._free_names())
         directory = self.directory / f"{len(self.ever)}-{name}"
         directory.mkdir(parents=True)
-        identity = {"FLAGPOST_MEMBER_ID": name if name.startswith("static") else ""}
+        identity = {
+            "FLAGPOST_MEMBER_ID": name if name.startswith("static") else "",
+            "PGAPPNAME": directory.name,
+        }
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, *self.program, str(directory)],
@@ -166,7 +191,7 @@ class Crew:
         for member in stopping:
             member.ask_to_end()
         for member in stopping:
-            member.process.wait(STOP_SECONDS)
+            member.await_end()
             self.running.remove(member)
 
     def end(self) -> None:

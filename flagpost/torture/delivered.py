@@ -5,8 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.kafka.confluent_errors import translated
 
@@ -25,6 +27,12 @@ class Delivered:
     def values(self) -> list[bytes | None]:
         """The message bodies."""
         return [message.value() for message in self.messages]
+
+    @property
+    def sent_us(self) -> Int64s:
+        """When each was sent, in microseconds since 1970, or one before it."""
+        sent_ms = [message.timestamp()[1] for message in self.messages]
+        return np.maximum.accumulate(1000 * np.array(sent_ms, np.int64))
 
 
 def read_topics(bootstrap: str, topics: Iterable[str]) -> list[Delivered]:

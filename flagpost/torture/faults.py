@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from flagpost.model import FraudModel
+from flagpost.torture.checks import Silence
 from flagpost.torture.crew import Crew, Member
 from flagpost.torture.dying_member import Step
 from flagpost.torture.gauge import Gauge
@@ -46,6 +49,11 @@ class Scene:
         self.crew.environment = {**self.crew.environment, "FLAGPOST_MODEL": str(path)}
         self.uses.append(ModelUse(FraudModel.load(path).version, self.gauge.positions()))
 
+    def silence_of(self, member: Member) -> Silence:
+        """Return that a member falls silent now, and the others do not."""
+        others = frozenset(each.identity for each in self.crew.running if each is not member)
+        return Silence(member.identity, others, datetime.now(UTC))
+
     def need_servers(self) -> Servers:
         """Return what can kill the servers.
 
@@ -58,8 +66,18 @@ class Scene:
         return self.servers
 
 
-Happened = tuple[Kind, float]
-"""What really happened, and the moment (of `time.monotonic`) from which recovery counts."""
+class Happened(NamedTuple):
+    """What really happened.
+
+    Attributes:
+        kind: of the fault.
+        since: the moment (of `time.monotonic`) from which recovery counts.
+        silence: of the one member that it concerned, if others went on.
+    """
+
+    kind: Kind
+    since: float
+    silence: Silence | None = None
 
 
 def inject(scene: Scene, fault: Fault) -> Happened:
@@ -73,9 +91,9 @@ def _kill(scene: Scene, fault: Fault) -> Happened:
 
 def _kill_member(scene: Scene, member: Member) -> Happened:
     member.kill()
-    died = time.monotonic()
+    died, silence = time.monotonic(), scene.silence_of(member)
     scene.crew.replace(member)
-    return Kind.KILL, died
+    return Happened(Kind.KILL, died, silence)
 
 
 def _die(step: Step, scene: Scene, fault: Fault) -> Happened:
@@ -83,9 +101,9 @@ def _die(step: Step, scene: Scene, fault: Fault) -> Happened:
     member.order("SIGKILL", step)
     if not scene.crew.await_death(member, ORDER_SECONDS):
         return _kill_member(scene, member)
-    died = time.monotonic()
+    died, silence = time.monotonic(), scene.silence_of(member)
     scene.crew.replace(member)
-    return fault.kind, died
+    return Happened(fault.kind, died, silence)
 
 
 def _stop(scene: Scene, fault: Fault) -> Happened:
@@ -93,15 +111,15 @@ def _stop(scene: Scene, fault: Fault) -> Happened:
     member.stop()
     stopped = time.monotonic()
     scene.crew.replace(member)
-    return fault.kind, stopped
+    return Happened(fault.kind, stopped)
 
 
 def _freeze(scene: Scene, fault: Fault) -> Happened:
     member = scene.crew.choose(fault.victim)
     with member.frozen():
-        frozen = time.monotonic()
+        frozen, silence = time.monotonic(), scene.silence_of(member)
         time.sleep(PAST_SESSION_SECONDS)
-    return fault.kind, frozen
+    return Happened(fault.kind, frozen, silence)
 
 
 def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
@@ -122,28 +140,28 @@ def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
     zombie.process.send_signal(signal.SIGCONT)
     woken = time.monotonic()
     crew.replace(heir)
-    return fault.kind if has_scored else Kind.FREEZE, woken
+    return Happened(fault.kind if has_scored else Kind.FREEZE, woken)
 
 
 def _join(scene: Scene, fault: Fault) -> Happened:
     if len(scene.crew.running) == MOST_MEMBERS:
         return _leave(scene, fault)
     scene.crew.start()
-    return Kind.JOIN, time.monotonic()
+    return Happened(Kind.JOIN, time.monotonic())
 
 
 def _leave(scene: Scene, fault: Fault) -> Happened:
     if len(scene.crew.running) == FEWEST_MEMBERS:
         return _join(scene, fault)
     scene.crew.part_with(scene.crew.choose(fault.victim))
-    return Kind.LEAVE, time.monotonic()
+    return Happened(Kind.LEAVE, time.monotonic())
 
 
 def _roll(scene: Scene, fault: Fault) -> Happened:
     for member in list(scene.crew.running):
         member.stop()
         scene.crew.replace(member)
-    return fault.kind, time.monotonic()
+    return Happened(fault.kind, time.monotonic())
 
 
 def _change_model(scene: Scene, fault: Fault) -> Happened:
@@ -153,7 +171,7 @@ def _change_model(scene: Scene, fault: Fault) -> Happened:
     scene.use_next_model()
     for name in names:
         scene.crew.start(name)
-    return fault.kind, stopped
+    return Happened(fault.kind, stopped)
 
 
 def _without(
@@ -161,7 +179,7 @@ def _without(
 ) -> Happened:
     with outage(scene):
         time.sleep(fault.seconds)
-    return fault.kind, time.monotonic()
+    return Happened(fault.kind, time.monotonic())
 
 
 @contextmanager
@@ -179,7 +197,7 @@ def _lose_commit(arm: Callable[[Scene], None], scene: Scene, fault: Fault) -> Ha
     if not wait_until(lambda: not proxy.is_armed, ORDER_SECONDS):
         proxy.disarm()
         return _kill(scene, fault)
-    return fault.kind, time.monotonic()
+    return Happened(fault.kind, time.monotonic())
 
 
 _INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {

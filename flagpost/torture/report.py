@@ -32,7 +32,7 @@ INVARIANTS = {
     "I3": "Kafka's offset is never ahead of the position",
     "I4": "the journal has each accepted message once, in order",
     "I5": "dead letters are exactly the bad messages",
-    "I6": "the lag comes back to nothing after each fault",
+    "I6": "the lag comes back to nothing after each fault; others go on while a member is silent",
     "I7": "no password in logs or headers",
 }
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from flagpost.core.effects import Counts
 from flagpost.logs import LogBatch
-from flagpost.torture.checks import Harm, Violation
+from flagpost.torture.checks import Harm, Silence, Violation
 from flagpost.torture.crew import Crew
 from flagpost.torture.faults import Scene, inject
 from flagpost.torture.feed import parts_of, sending
 from flagpost.torture.gauge import Gauge, Offsets, kafka_ahead, kafka_watched
-from flagpost.torture.ledger import open_ledger
+from flagpost.torture.ledger import open_ledger, owners_now
 from flagpost.torture.plan import Fault, Kind, Plan
 from flagpost.torture.servers import Servers
 from flagpost.torture.site import Site
@@ -41,6 +41,7 @@ class Episode:
         recovery_seconds: until all was done that had been sent soon after the fault.
         n_repeated: messages that were about to be committed and were not, so that somebody had to
             do them again.
+        silence: of a member, while others went on.
         ends: the positions at its end.
         has_caught_up: whether there was no lag then.
     """
@@ -48,6 +49,7 @@ class Episode:
     kind: Kind
     recovery_seconds: float
     n_repeated: int
+    silence: Silence | None
     ends: Offsets
     has_caught_up: bool
 
@@ -106,17 +108,18 @@ def torture(
         crew.end()
     violations += [*_unrecovered(scene, episodes), *kafka_ahead(scene.gauge)]
     truths = truths_of(site, log, models, scene.uses)
-    violations += compare(site, truths, crew.attempts(), crew.logs())
+    silences = [episode.silence for episode in episodes if episode.silence]
+    violations += compare(site, truths, silences, crew.logs())
     return Outcome(plan, episodes, violations, counts_of(site, truths), time.monotonic() - began)
 
 
 def _begin(scene: Scene, n_members: int) -> None:
-    """Start the first members and wait until every partition has an owner."""
+    """Start the first members and wait until every partition has an owner, and each is one."""
     scene.use_next_model()
-    for _ in range(n_members):
-        scene.crew.start()
+    members = {scene.crew.start().identity for _ in range(n_members)}
     n_partitions = len(scene.gauge.ends())
     _wait(scene, lambda: len(scene.gauge.positions()) == n_partitions)
+    _wait(scene, lambda: members == owners_now(scene.site.database_url))
 
 
 def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
@@ -126,13 +129,13 @@ def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
     moment = done + fault.moment * len(part.values)
     with sending(scene.site, part, PART_SECONDS):
         _wait(scene, lambda: gauge.n_done() >= moment)
-        kind, since = inject(scene, fault)
+        kind, since, silence = inject(scene, fault)
         time.sleep(max(since + PROBE_SECONDS - time.monotonic(), 0))
         has_recovered = _wait(scene, partial(gauge.has_reached, gauge.ends()))
         recovery_seconds = time.monotonic() - since
     has_caught_up = has_recovered and _wait(scene, partial(gauge.has_reached, gauge.ends()))
     n_repeated = _n_messages(crew) - attempted - (gauge.n_done() - done)
-    return Episode(kind, recovery_seconds, n_repeated, gauge.positions(), has_caught_up)
+    return Episode(kind, recovery_seconds, n_repeated, silence, gauge.positions(), has_caught_up)
 
 
 def _n_messages(crew: Crew) -> int:
@@ -149,8 +152,7 @@ def _wait(scene: Scene, condition: Callable[[], bool]) -> bool:
 def _unrecovered(scene: Scene, episodes: Sequence[Episode]) -> Iterator[Violation]:
     """I6: nobody ends by himself, and every lag goes away."""
     for member in scene.crew.failed():
-        text = f"{member.name} ended with code {member.process.returncode}: {member.last_line}"
-        yield Violation("I6", Harm.OTHER, text)
+        yield Violation("I6", Harm.OTHER, member.failure)
     for episode in episodes:
         if not episode.has_caught_up:
             text = f"after {episode.kind} there is lag for more than {BOUND_SECONDS} s"

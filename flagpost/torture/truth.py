@@ -43,6 +43,8 @@ class Truth:
 
     Attributes:
         fates: (n,) a `Fate` each.
+        sent_us: (n,) when it was sent, microseconds since 1970; never falls.
+        stream_time_us: (n,) the latest event time up to each message, 0 before the first good one.
         names: by offset, the transaction id of what is scored.
         labels: by offset, what is learned.
         fraud_probability: (n,) of transactions, 0 elsewhere.
@@ -52,6 +54,8 @@ class Truth:
     """
 
     fates: NDArray[np.int8]
+    sent_us: Int64s
+    stream_time_us: Int64s
     names: dict[int, str]
     labels: dict[int, LabelIdentity]
     fraud_probability: Floats
@@ -116,6 +120,8 @@ def truth_of_transactions(
         versions.update(dict.fromkeys(offsets[chosen].tolist(), use.version))
     return Truth(
         fates,
+        sent_us=delivered.sent_us,
+        stream_time_us=_stream_time_us(fates.size, rows.message_index, rows.event_time_us),
         names=dict(zip(offsets.tolist(), names.tolist(), strict=True)),
         labels={},
         fraud_probability=probability,
@@ -134,6 +140,8 @@ def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
     learned = rows.take(is_first)
     return Truth(
         fates,
+        sent_us=delivered.sent_us,
+        stream_time_us=_stream_time_us(fates.size, rows.message_index, rows.known_at_us),
         names={},
         labels=dict(zip(learned.message_index.tolist(), _label_identities(learned), strict=True)),
         fraud_probability=np.zeros(fates.size),
@@ -141,6 +149,12 @@ def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
         entry_offsets=rows.message_index,
         entries=label_rows(rows),
     )
+
+
+def _stream_time_us(n_messages: int, message_index: Int64s, event_time_us: Int64s) -> Int64s:
+    times_us = np.zeros(n_messages, np.int64)
+    times_us[message_index] = event_time_us
+    return np.maximum.accumulate(times_us)
 
 
 def _label_identities(labels: Labels) -> list[LabelIdentity]:

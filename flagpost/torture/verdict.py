@@ -9,13 +9,13 @@ from sqlalchemy.engine import make_url
 
 from flagpost.clock import latest_event_time_us
 from flagpost.core.decision import decide
-from flagpost.core.effects import Advance, Counts
+from flagpost.core.effects import Counts
 from flagpost.events import Partition, TransactionDecoder
 from flagpost.model import FraudModel
 from flagpost.torture import checks, evidence
-from flagpost.torture.checks import Truths, Violation
+from flagpost.torture.checks import Silence, Truths, Violation
 from flagpost.torture.delivered import read_topics
-from flagpost.torture.ledger import read_ledger
+from flagpost.torture.ledger import read_steps, read_takeovers
 from flagpost.torture.site import Site
 from flagpost.torture.truth import ModelUse, Truth, truth_of_labels, truth_of_transactions
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
@@ -56,22 +56,22 @@ def _scored(decoded: DecodedLog, models: Sequence[Path]) -> Iterator[tuple[str, 
 
 
 def compare(
-    site: Site, truths: Truths, attempts: Sequence[Advance], logs: Mapping[str, str]
+    site: Site, truths: Truths, silences: Sequence[Silence], logs: Mapping[str, str]
 ) -> Iterator[Violation]:
     """Check all that is to be seen when nobody runs any more.
 
     Args:
         site: where it happened.
         truths: what had to come out.
-        attempts: what members were about to commit.
+        silences: when members fell silent.
         logs: what members have said, by name.
     """
     transactions = _of_topic(truths, site.name)
     labels = _of_topic(truths, site.labels_topic)
     letters = read_topics(site.kafka_bootstrap, [site.dead_letter_topic])
-    steps = read_ledger(site.database_url)
+    takeovers, steps = read_takeovers(site.database_url), read_steps(site.database_url)
     yield from checks.check_steps(steps, truths)
-    yield from checks.check_epochs(steps, attempts)
+    yield from checks.check_owners(steps)
     yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
     yield from checks.check_kept(evidence.read_kept(site.database_url), transactions)
     yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
@@ -79,6 +79,7 @@ def compare(
     yield from checks.check_dead_letters(
         chain.from_iterable(evidence.buried(letter) for letter in letters), truths
     )
+    yield from checks.check_progress(silences, takeovers, steps, truths)
     headers = {"the dead letters": "".join(map(evidence.header_texts, letters))}
     password = make_url(site.database_url).password
     yield from checks.check_no_secret({**logs, **headers}, [str(password)])

@@ -41,7 +41,10 @@ class Script:
     errors: Path
 
     def wait(self) -> int:
-        return self.process.wait(PATIENCE_SECONDS)
+        try:
+            return self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it does not end; it said:\n{self.errors.read_text()}")
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)

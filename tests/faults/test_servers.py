@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy.engine import make_url
 
 from flagpost.local.stack import start_stack, stop_stack
-from flagpost.postgres.migrations import upgrade
+from flagpost.postgres.upgrade import upgrade
 from flagpost.torture.servers import Servers as Killer
 from tests.end_to_end.new_pipelines import NewPipeline, pipelines_on
 from tests.end_to_end.pipeline import Pipeline, Script

@@ -11,7 +11,7 @@ from flagpost.events import Partition
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
 from flagpost.torture.database_proxy import DatabaseProxy, proxy_before
-from tests.contract.test_store_contract import flagged
+from tests.contract.test_store_contract import flagged, segment
 
 A = Partition("transactions", 0)
 BATCH = Effects([Advance(A, 1, 0, 10, None, Counts(10, 9, 1, 0, 0))], flagged=[flagged("t1")])
@@ -55,6 +55,24 @@ def test_after_a_commit_that_never_arrived_nothing_is_written(
 
     assert store.acquire({A: 0}) == {A: Position(2, 0, None)}
     assert store.totals("transactions") == {A: Counts()}
+
+
+@pytest.mark.filterwarnings("ignore:.* was deleted while still open:ResourceWarning")  # psycopg's
+def test_a_connection_that_is_cut_while_segments_are_read_leaves_no_trace_in_the_log(
+    store: PostgresStore, proxy: DatabaseProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    n = 100  # more than come at a time
+    written = [segment(A, start, start + 1) for start in range(n)]
+    store.commit(Effects([Advance(A, 1, 0, n, None, Counts(n, n))], written))
+
+    segments = store.load_segments([A], {})
+    next(segments)
+    proxy.cut()
+
+    with pytest.raises(Unavailable):
+        segments.close()  # type: ignore[attr-defined]  # it is a generator
+
+    assert caplog.records == []
 
 
 def test_the_commit_of_a_read_is_never_the_one_that_is_lost(

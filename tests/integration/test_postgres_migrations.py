@@ -7,6 +7,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateSchema
@@ -15,9 +16,9 @@ from typer.testing import CliRunner
 from flagpost.cli import app
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import SchemaOutdated
-from flagpost.postgres import migrations
-from flagpost.postgres.migrations import VERSION_TABLE, check_schema, upgrade
+from flagpost.postgres.migrations import VERSION_TABLE, VERSIONS, check_schema
 from flagpost.postgres.tables import Base
+from flagpost.postgres.upgrade import alembic_config, upgrade
 
 OURS = {"stream", "raw", "feature", "scores", "label", "alert", "analyst"}
 
@@ -45,7 +46,7 @@ def empty(engine: Engine) -> Engine:
 def migrate(empty: Engine, version: str) -> None:
     with empty.begin() as connection:
         connection.execute(CreateSchema("stream"))
-        config = migrations._config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, version)
 
@@ -76,6 +77,12 @@ def test_models_and_migrations_agree(engine: Engine) -> None:
             },
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_names_of_their_files_tell_the_order_of_the_versions() -> None:
+    history = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+
+    assert [script.revision for script in history] == VERSIONS[::-1]
 
 
 def test_every_schema_table_and_column_has_a_comment(engine: Engine) -> None:

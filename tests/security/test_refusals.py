@@ -29,7 +29,7 @@ from flagpost.errors import (
 )
 from flagpost.kafka import group
 from flagpost.model_manifest import manifest_path
-from flagpost.postgres.migrations import upgrade
+from flagpost.postgres.upgrade import upgrade
 from flagpost.settings import PRETRAINED_MODEL
 from flagpost.training import model_commands
 from tests.end_to_end.pipeline import LOG, beginning_of

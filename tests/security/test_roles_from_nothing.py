@@ -9,8 +9,8 @@ from sqlalchemy.engine import make_url
 
 from flagpost.errors import BadConfiguration
 from flagpost.postgres.engine import create_engine
-from flagpost.postgres.migrations import upgrade
 from flagpost.postgres.roles import OWNER, RIGHTS, set_up_roles
+from flagpost.postgres.upgrade import upgrade
 from tests.security.conftest import PASSWORD
 from tests.security.postgres import SecurePostgres
 

@@ -3,7 +3,7 @@
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from flagpost.postgres.migrations import upgrade
+from flagpost.postgres.upgrade import upgrade
 from tests.end_to_end.pipeline import LOG, Pipeline, evaluated, finish, flagged_in
 from tests.security.conftest import PASSWORD
 from tests.security.kafka import SecureKafka

@@ -4,7 +4,8 @@ import pytest
 
 from flagpost.errors import BadConfiguration
 from flagpost.postgres.engine import create_engine
-from flagpost.postgres.migrations import check_schema, upgrade
+from flagpost.postgres.migrations import check_schema
+from flagpost.postgres.upgrade import upgrade
 from tests.security.certificates import Authority
 from tests.security.conftest import PASSWORD
 from tests.security.postgres import SecurePostgres

@@ -13,6 +13,8 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
+from flagpost import event_order, peers
+from flagpost.core import alignment
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
@@ -155,6 +157,13 @@ def with_latest_reset(directory: Path) -> Parts:
     return replace(parts_in(directory), open_source=open_source)
 
 
+def without_slack(directory: Path) -> Parts:
+    """No partition is ever ahead of another, not by a second."""
+    for module in (alignment, event_order, peers):
+        module.ALIGNED_WITHIN_US = 0  # type: ignore[attr-defined]  # that is the defect
+    return parts_in(directory)
+
+
 def without_dead_letters(directory: Path) -> Parts:
     return replace(parts_in(directory), open_dead_letters=MuteDeadLetters)
 
@@ -181,6 +190,7 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "commit before write": telling_kafka_before_writing,
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,
+    "no slack": without_slack,
     "dropped dead letters": without_dead_letters,
 }
 

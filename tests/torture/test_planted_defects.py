@@ -30,6 +30,7 @@ class Trial:
     kind: Kind
     found: tuple[str, Harm] | None
     seconds: float = 1.0
+    n_members: int = 1
     is_without_keys: bool = False
 
 
@@ -45,6 +46,8 @@ TRIALS = {
     "commit before write": Trial("commit before write", Kind.DIE_AFTER_SCORING, ("I3", Harm.OTHER)),
     "auto-commit": Trial("auto-commit", Kind.DATABASE_AWAY, ("I3", Harm.OTHER), seconds=4),
     "latest reset": Trial("latest reset", Kind.KILL, ("I4", Harm.LOST)),
+    "no slack": Trial("no slack", Kind.FREEZE, ("I6", Harm.OTHER), n_members=2),
+    "sound beside a frozen member": Trial(None, Kind.FREEZE, None, n_members=2),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
 }
 
@@ -77,7 +80,7 @@ def outcomes(
     def run(trial: Trial, directory: Path) -> Outcome:
         name = f"torture-{uuid.uuid4().hex}"
         program = ("-m", "tests.torture.broken_member", trial.defect) if trial.defect else MEMBER
-        plan = Plan(0, 1, [Fault(trial.kind, 0.0, moment=0.3, seconds=trial.seconds)])
+        plan = Plan(0, trial.n_members, [Fault(trial.kind, 0.0, moment=0.3, seconds=trial.seconds)])
         with clone_of(template_database, name, stack) as url, proxy_before(url) as proxy:
             if trial.is_without_keys:
                 _forget_keys_of_flagged(url)

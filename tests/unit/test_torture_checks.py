@@ -2,31 +2,38 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from flagpost.core.effects import Advance, Counts, LabelIdentity
+from flagpost.core.calendar import HOUR_US
+from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.events import Partition
+from flagpost.postgres.times import to_us
 from flagpost.torture.checks import (
     Harm,
     ScoredRow,
+    Silence,
     Violation,
     check_dead_letters,
-    check_epochs,
     check_flagged,
     check_journal,
     check_kept,
     check_labels,
     check_no_secret,
+    check_owners,
+    check_progress,
     check_steps,
 )
-from flagpost.torture.ledger import Step
+from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.truth import Fate, Truth
 
 P = Partition("payments", 0)
 TRUTH = Truth(
     fates=np.array([Fate.CLEAN, Fate.FLAGGED, Fate.DEAD, Fate.DUPLICATE, Fate.CLEAN], np.int8),
+    sent_us=np.zeros(5, np.int64),
+    stream_time_us=np.arange(5),
     names={0: "TX0", 1: "TX1", 4: "TX4"},
     labels={1: ("TX1", 7, True)},
     fraud_probability=np.array([0.1, 0.9, 0.0, 0.0, 0.2]),
@@ -38,10 +45,11 @@ TRUTHS = {P: TRUTH}
 FLAGGED = ScoredRow(P, 1, "TX1", 0.9, "m1")
 
 
-def step(start: int, end: int, *counts: int, epoch: int = 1) -> Step:
-    return Step(P, epoch, start, end, Counts(*counts))
+def step(start: int, end: int, *counts: int) -> Step:
+    return Step(P, "one", "one", BEGAN, start, end, Counts(*counts))
 
 
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 RIGHT = [step(0, 2, 2, 1, 1, 0, 0), step(2, 5, 3, 1, 0, 1, 1)]
 
 
@@ -67,10 +75,8 @@ def test_steps_have_to_tile_a_partition(
 
 
 def test_a_step_has_to_be_made_by_the_owner() -> None:
-    mine = Advance(P, 1, 0, 2, None, Counts())
-
-    assert harms(check_epochs(RIGHT[:1], [mine, replace(mine, epoch=2)])) == []
-    assert harms(check_epochs(RIGHT[:1], [replace(mine, epoch=2)])) == [(Harm.OTHER, 0)]
+    assert harms(check_owners(RIGHT)) == []
+    assert harms(check_owners([RIGHT[0], replace(RIGHT[1], writer="two")])) == [(Harm.OTHER, 2)]
 
 
 @pytest.mark.parametrize(
@@ -138,3 +144,56 @@ def test_no_text_may_hold_a_password() -> None:
     [violation] = check_no_secret({"a log": "at hush@db"}, ["hush"])
     assert violation.invariant == "I7"
     assert "hush" not in violation.text
+
+
+Q = Partition("payments", 1)
+
+
+def replayed(*hours: int) -> Truth:
+    """A partition that is sent at once, with events of these hours."""
+    return replace(
+        TRUTH,
+        sent_us=np.full(len(hours), to_us(BEGAN)),
+        stream_time_us=HOUR_US * (10 + np.array(hours)),
+    )
+
+
+def at(seconds: float) -> datetime:
+    return BEGAN + timedelta(seconds=seconds)
+
+
+BEHIND = {P: replayed(0, 6, 13, 20), Q: replayed(0, 1)}
+TAKEN = [Takeover(P, "one", BEGAN), Takeover(Q, "two", BEGAN)]
+BEFORE = [
+    replace(RIGHT[0], partition=partition, start_offset=0, next_offset=1) for partition in BEHIND
+]
+SILENCE = Silence("two", frozenset({"one"}), at(1))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "to", "found"),
+    [(4, 2, []), (4, 4, []), (7, 4, [(Harm.OTHER, 1)]), (4, 1, [(Harm.OTHER, 1)])],
+    ids=["as far as it may", "further", "late", "not at all"],
+)
+def test_while_a_member_is_silent_the_others_have_to_go_on(
+    seconds: float, to: int, found: list[tuple[Harm, int | None]]
+) -> None:
+    steps = [*BEFORE, replace(RIGHT[0], at=at(seconds), start_offset=1, next_offset=to)]
+
+    assert harms(check_progress([SILENCE], TAKEN, steps, BEHIND)) == found
+
+
+@pytest.mark.parametrize(
+    "takeover",
+    [Takeover(P, "two", at(0.5)), Takeover(P, "three", at(0.5)), Takeover(P, "one", at(8))],
+    ids=["of the silent one", "of one that is gone", "about to move"],
+)
+def test_a_partition_that_no_other_keeps_need_not_go_on(takeover: Takeover) -> None:
+    assert harms(check_progress([SILENCE], TAKEN, BEFORE, BEHIND)) == [(Harm.OTHER, 1)]
+    assert harms(check_progress([SILENCE], [*TAKEN, takeover], BEFORE, BEHIND)) == []
+
+
+def test_nothing_need_go_on_beside_a_partition_whose_time_nobody_knows() -> None:
+    steps = [BEFORE[0]]
+
+    assert harms(check_progress([SILENCE], TAKEN, steps, BEHIND)) == []

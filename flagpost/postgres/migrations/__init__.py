@@ -1,17 +1,16 @@
-"""Brings the tables up to date, and tells whether they are."""
+"""The versions of the tables, one file each, and whether those of a database are this program's.
 
+Alembic, which runs them, is left out here: it takes a quarter of a second to import, and a member
+that starts anew is waited for.
+"""
+
+from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy import Connection, Engine, column, inspect, select, table
 
 from flagpost.errors import SchemaOutdated
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.engine import create_engine
 
 # In a schema of our own: the database may belong to others, who use alembic too.
 VERSION_TABLE: Final[dict[str, Any]] = {
@@ -21,23 +20,10 @@ VERSION_TABLE: Final[dict[str, Any]] = {
 
 LOCK_KEY: Final = 0x464C4147  # any number that every version of this program agrees on
 
-
-def upgrade(database_url: str) -> None:
-    """Create or upgrade the tables in one transaction; does nothing when they are up to date.
-
-    Blocks while another process upgrades the same database.
-
-    Raises:
-        BadConfiguration: the URL is wrong, or the server refuses access.
-        Unavailable: the server does not answer.
-        SchemaOutdated: the tables are newer than this program.
-    """
-    engine = create_engine(database_url)
-    try:
-        with translated(), engine.begin() as connection:
-            _upgrade(connection)
-    finally:
-        engine.dispose()
+VERSIONS: Final = sorted(
+    path.name.partition("_")[0] for path in (Path(__file__).parent / "versions").glob("[0-9]*.py")
+)
+"""All that this program knows, the newest last: their files begin with them."""
 
 
 def check_schema(engine: Engine) -> None:
@@ -49,42 +35,24 @@ def check_schema(engine: Engine) -> None:
         Unavailable: the server does not answer.
     """
     with translated(), engine.connect() as connection:
-        installed = _installed(connection)
-    _refuse_newer(installed)
+        installed = installed_versions(connection)
+    refuse_newer(installed)
     if not installed:
         raise SchemaOutdated("the database has no tables of Flagpost yet; run: flagpost migrate")
-    if installed != set(_scripts().get_heads()):
+    if installed != {VERSIONS[-1]}:
         raise SchemaOutdated("the tables are older than this program; run: flagpost migrate")
 
 
-def _upgrade(connection: Connection) -> None:
-    # A migration may take long, and so may the other process that holds the lock.
-    connection.execute(text("SET LOCAL lock_timeout = 0"))
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(select(func.pg_advisory_xact_lock(LOCK_KEY)))
-    _refuse_newer(_installed(connection))
-    connection.execute(CreateSchema(VERSION_TABLE["version_table_schema"], if_not_exists=True))
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def installed_versions(connection: Connection) -> set[str]:
+    """Return the version of the tables; none if there are none."""
+    name, schema = VERSION_TABLE.values()
+    if not inspect(connection).has_table(name, schema):
+        return set()
+    version = column("version_num")
+    return set(connection.scalars(select(version).select_from(table(name, version, schema=schema))))
 
 
-def _installed(connection: Connection) -> set[str]:
-    return set(MigrationContext.configure(connection, opts=VERSION_TABLE).get_current_heads())
-
-
-def _refuse_newer(installed: set[str]) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if installed - known:
+def refuse_newer(installed: set[str]) -> None:
+    """Raise `SchemaOutdated` if the tables are of a version that this program does not know."""
+    if installed - set(VERSIONS):
         raise SchemaOutdated("the tables are newer than this program; install a later flagpost")
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "flagpost.postgres:migrations")
-    config.set_main_option("path_separator", "newline")
-    return config
