@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import delete
 
-from flagpost.core.effects import Segment
+from flagpost.core.effects import Effects, Segment
 from flagpost.core.segment import Entries, pack, unpack
 from flagpost.core.state import State
 from flagpost.events import Partition
-from flagpost.postgres import journal
+from flagpost.postgres import additions, journal
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.tables import JournalSegment
 from flagpost.settings import Settings
@@ -62,7 +62,7 @@ def try_merging(settings: Settings) -> Merged:
                             JournalSegment.group == settings.group,
                         )
                     )
-                    journal.append(connection, settings.group, [merged])
+                    additions.add(connection, settings.group, Effects([], segments=[merged]))
                     before += segments
                     after.append(merged)
             seconds = time.perf_counter() - began

@@ -6,7 +6,8 @@ Example: python -m bench.programs.write_journal 1000000
 import typer
 
 from bench.segments import GROUP, make_segments
-from flagpost.postgres import journal
+from flagpost.core.effects import Effects
+from flagpost.postgres import additions
 from flagpost.postgres.engine import create_engine
 from flagpost.settings import load_settings
 
@@ -16,7 +17,7 @@ def main(n_events: int) -> None:
     engine = create_engine(load_settings().database_url.get_secret_value())
     with engine.begin() as connection:
         for segment in make_segments(n_events):
-            journal.append(connection, GROUP, [segment])
+            additions.add(connection, GROUP, Effects([], segments=[segment]))
     engine.dispose()
 
 

@@ -7,7 +7,7 @@ that starts anew is waited for.
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, Engine, Text, column, inspect, select, table
 
 from flagpost.errors import SchemaOutdated
 from flagpost.postgres.driver_errors import translated
@@ -48,7 +48,7 @@ def installed_versions(connection: Connection) -> set[str]:
     name, schema = VERSION_TABLE.values()
     if not inspect(connection).has_table(name, schema):
         return set()
-    version = column("version_num")
+    version = column("version_num", Text)
     return set(connection.scalars(select(version).select_from(table(name, version, schema=schema))))
 
 
