@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from datetime import date
@@ -84,7 +84,8 @@ def write_crowded_log(path: Path, events: int) -> None:
             logs.append(map(partial(_FIRST_DIGIT.sub, renamed), lines))
         draft = path.with_suffix(".draft")
         with draft.open("wb") as file:
-            file.writelines(heapq.merge(*logs, key=moment_of))
+            ordered: Iterable[bytes] = heapq.merge(*logs, key=moment_of)
+            file.writelines(ordered)
         draft.replace(path)
 
 
