@@ -22,7 +22,7 @@ from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.member import run_member
-from flagpost.postgres import decisions, positions
+from flagpost.postgres import additions, decisions, journal, positions, spread
 from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
@@ -86,6 +86,9 @@ class StubbornStore(NotingStore):
 
 def with_plain_insert(directory: Path) -> Parts:
     """Flagged rows have a transaction of their own, and nothing tells that they are there."""
+    additions._ADD = journal.INSERT.add_cte(  # type: ignore[assignment]  # that is the defect
+        spread.INSERT.cte("added_spread")
+    )
     return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
 
 
