@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from datetime import date
@@ -75,7 +75,7 @@ def write_crowded_log(path: Path, events: int) -> None:
     The simulator draws no population that large. Names differ in their first digit.
     """
     with TemporaryDirectory() as folder, ExitStack() as files:
-        logs = []
+        logs: list[Iterator[bytes]] = []
         for number in range(POPULATIONS):
             log = Path(folder) / f"{number}.jsonl"
             write_log(log, events // POPULATIONS, SEED + number)
