@@ -123,7 +123,9 @@ def main(
             _measure(name, f"{name} ({place} of {len(chosen)})", bench)
             for place, name in enumerate(chosen, 1)
         ]
-    report = with_sizing(Report(conditions=conditions(bench.repeats), sections=sections))
+    report = with_sizing(
+        Report(conditions=conditions(bench.repeats, is_quick=quick), sections=sections)
+    )
     console.print(describe(report.conditions))
     if report.goals:
         console.print(to_rich(goal_sheet(report.goals)))

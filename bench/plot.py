@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from bench.latency import FAST, SLOW
 from bench.results import Figure, Report, Table
@@ -84,7 +84,9 @@ def draw_latencies(axes: Axes, tables: Sequence[Table]) -> None:
             range(len(found)), medians, reach, fmt=marker, capsize=3, label=percentile[:-4]
         )
     axes.set(title="From produced to visible", ylabel="ms", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(range(len(names)), names)
     axes.margins(x=0.15)
     axes.grid(axis="y", which="both", alpha=0.3)

@@ -56,8 +56,9 @@ def describe(found: Conditions) -> str:
     runs = (
         f"Medians of {found.repeats} runs and their range" if found.repeats > 1 else "Single runs"
     )
+    look = "**A quick look, with a tenth of the events: nothing to rely on.** "
     return (
-        f"{runs}. {found.cores} cores and "
+        f"{look * found.is_quick}{runs}. {found.cores} cores and "
         f"{found.memory_bytes / 1e9:.0f} GB of memory for broker, database, load and worker "
         f"together. {versions}."
     )

@@ -84,6 +84,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """On what it was measured, in general terms."""
 
     repeats: int
+    is_quick: bool
     cores: int | None
     memory_bytes: int
     versions: dict[str, str]
@@ -110,10 +111,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def conditions(repeats: int) -> Conditions:
+def conditions(repeats: int, *, is_quick: bool = False) -> Conditions:
     """Describe this machine in general terms."""
     return Conditions(
         repeats=repeats,
+        is_quick=is_quick,
         cores=cpu_count(),
         memory_bytes=psutil.virtual_memory().total,
         versions={
