@@ -119,6 +119,8 @@ def create_retention() -> None:
 
 
 def create_make_room() -> None:
+    # One at a time makes room. The lock is one on a table, for whoever waited for that sees what the
+    # other has made; after an advisory lock to_regclass() may still answer from its cache.
     # ATTACH lets others write meanwhile, CREATE ... PARTITION OF would not. To drop a partition
     # needs everybody out of the table: who reads it for long shall not stop the stream, so that is
     # tried for a moment, and again with the next new day.
@@ -141,7 +143,7 @@ def create_make_room() -> None:
             IF cardinality(days) = 0 THEN
                 RETURN;
             END IF;
-            PERFORM pg_advisory_xact_lock('scores.fraud_scores'::regclass::oid::bigint);
+            LOCK TABLE scores.retention IN SHARE UPDATE EXCLUSIVE MODE;
             FOREACH day IN ARRAY days LOOP
                 child := 'fraud_scores_' || to_char(day, 'YYYYMMDD');
                 CONTINUE WHEN to_regclass('scores.' || child) IS NOT NULL;
