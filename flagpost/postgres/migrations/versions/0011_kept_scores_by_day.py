@@ -119,7 +119,7 @@ def create_retention() -> None:
 
 
 def create_make_room() -> None:
-    # One at a time makes room. The lock is one on a table, for whoever waited for that sees what the
+    # One at a time makes room. The lock is one on a table: whoever waited for that sees what the
     # other has made; after an advisory lock to_regclass() may still answer from its cache.
     # ATTACH lets others write meanwhile, CREATE ... PARTITION OF would not. To drop a partition
     # needs everybody out of the table: who reads it for long shall not stop the stream, so that is
