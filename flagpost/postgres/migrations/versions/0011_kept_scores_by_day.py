@@ -121,7 +121,8 @@ def create_retention() -> None:
 def create_make_room() -> None:
     # ATTACH lets others write meanwhile, CREATE ... PARTITION OF would not. To drop a partition
     # needs everybody out of the table: who reads it for long shall not stop the stream, so that is
-    # tried for a moment, and again with the next new day.
+    # tried for a moment, and again with the next new day. Who had to wait for another member looks
+    # again at what there is: the lock of a table brings news of the catalog, an advisory one not.
     op.execute("""
         CREATE FUNCTION scores.make_room(days date[]) RETURNS void
         LANGUAGE plpgsql SECURITY DEFINER
@@ -134,17 +135,22 @@ def create_make_room() -> None:
             child text;
             first_kept date;
         BEGIN
-            days := ARRAY(
-                SELECT DISTINCT each FROM unnest(days) AS each
+            IF NOT EXISTS (
+                SELECT FROM unnest(days) AS each
                 WHERE to_regclass('scores.fraud_scores_' || to_char(each, 'YYYYMMDD')) IS NULL
-            );
-            IF cardinality(days) = 0 THEN
+            ) THEN
                 RETURN;
             END IF;
-            PERFORM pg_advisory_xact_lock('scores.fraud_scores'::regclass::oid::bigint);
+            LOCK TABLE ONLY scores.fraud_scores IN SHARE UPDATE EXCLUSIVE MODE;
+            days := ARRAY(
+                SELECT DISTINCT each FROM unnest(days) AS each
+                WHERE NOT EXISTS (
+                    SELECT FROM pg_class WHERE relnamespace = 'scores'::regnamespace
+                    AND relname = 'fraud_scores_' || to_char(each, 'YYYYMMDD')
+                )
+            );
             FOREACH day IN ARRAY days LOOP
                 child := 'fraud_scores_' || to_char(day, 'YYYYMMDD');
-                CONTINUE WHEN to_regclass('scores.' || child) IS NOT NULL;
                 EXECUTE format('CREATE TABLE scores.%I (LIKE scores.fraud_scores INCLUDING ALL)',
                                child);
                 EXECUTE format('ALTER TABLE scores.fraud_scores ATTACH PARTITION scores.%I '
