@@ -1,7 +1,9 @@
 """What people ask in SQL, on a handful of rows that can be worked out by hand."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import psycopg
@@ -254,6 +256,21 @@ def test_kept_scores_of_a_day_have_a_partition_and_old_ones_go(engine: Engine) -
         ("tx-1", "C2", "M2", False, 0), ("tx-2", "C2", "M2", True, 1),
         ("tx-3", "C2", "M2", False, 0),
     ]  # fmt: skip
+
+
+def test_members_that_come_to_a_new_day_at_once_make_one_partition(engine: Engine) -> None:
+    n_days, start = 20, Barrier(2, timeout=20)
+
+    def keep_each_day(member: int) -> None:
+        for days in range(n_days):
+            start.wait()
+            keep(engine, 2 * days + member, days=days)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(keep_each_day, range(2)))
+
+    assert len(days_kept(engine)) == n_days
+    assert query(engine, "SELECT count(*) FROM scores.fraud_scores") == [(2 * n_days,)]
 
 
 def test_a_score_from_the_future_does_not_make_the_present_old(engine: Engine) -> None:

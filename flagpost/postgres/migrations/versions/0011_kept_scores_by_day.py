@@ -119,11 +119,11 @@ def create_retention() -> None:
 
 
 def create_make_room() -> None:
-    # One at a time makes room. The lock is one on a table: whoever waited for that sees what the
-    # other has made; after an advisory lock to_regclass() may still answer from its cache.
     # ATTACH lets others write meanwhile, CREATE ... PARTITION OF would not. To drop a partition
     # needs everybody out of the table: who reads it for long shall not stop the stream, so that is
-    # tried for a moment, and again with the next new day.
+    # tried for a moment, and again with the next new day. Who had to wait for another member looks
+    # again at what there is: the lock of a table brings news of the catalog, an advisory one not.
+    # Names are compared as texts: a plan may look at those of other tables first, which are no days.
     op.execute("""
         CREATE FUNCTION scores.make_room(days date[]) RETURNS void
         LANGUAGE plpgsql SECURITY DEFINER
@@ -136,17 +136,22 @@ def create_make_room() -> None:
             child text;
             first_kept date;
         BEGIN
-            days := ARRAY(
-                SELECT DISTINCT each FROM unnest(days) AS each
+            IF NOT EXISTS (
+                SELECT FROM unnest(days) AS each
                 WHERE to_regclass('scores.fraud_scores_' || to_char(each, 'YYYYMMDD')) IS NULL
-            );
-            IF cardinality(days) = 0 THEN
+            ) THEN
                 RETURN;
             END IF;
-            LOCK TABLE scores.retention IN SHARE UPDATE EXCLUSIVE MODE;
+            LOCK TABLE ONLY scores.fraud_scores IN SHARE UPDATE EXCLUSIVE MODE;
+            days := ARRAY(
+                SELECT DISTINCT each FROM unnest(days) AS each
+                WHERE NOT EXISTS (
+                    SELECT FROM pg_class WHERE relnamespace = 'scores'::regnamespace
+                    AND relname = 'fraud_scores_' || to_char(each, 'YYYYMMDD')
+                )
+            );
             FOREACH day IN ARRAY days LOOP
                 child := 'fraud_scores_' || to_char(day, 'YYYYMMDD');
-                CONTINUE WHEN to_regclass('scores.' || child) IS NOT NULL;
                 EXECUTE format('CREATE TABLE scores.%I (LIKE scores.fraud_scores INCLUDING ALL)',
                                child);
                 EXECUTE format('ALTER TABLE scores.fraud_scores ATTACH PARTITION scores.%I '
@@ -165,8 +170,10 @@ def create_make_room() -> None:
                 FOR child IN
                     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
                     WHERE inhparent = 'scores.fraud_scores'::regclass
-                      AND right(relname, 8)::date < first_kept
-                      AND right(relname, 8)::date <> ALL (days)
+                      AND right(relname, 8) < to_char(first_kept, 'YYYYMMDD')
+                      AND right(relname, 8) <> ALL (
+                          SELECT to_char(each, 'YYYYMMDD') FROM unnest(days) AS each
+                      )
                 LOOP
                     EXECUTE format('DROP TABLE scores.%I', child);
                 END LOOP;
