@@ -123,7 +123,7 @@ def create_make_room() -> None:
     # needs everybody out of the table: who reads it for long shall not stop the stream, so that is
     # tried for a moment, and again with the next new day. Who had to wait for another member looks
     # again at what there is: the lock of a table brings news of the catalog, an advisory one not.
-    # Names are compared as texts: a plan may look at those of other tables first, which are no days.
+    # Names are compared as texts: a plan may look at those of other tables first.
     op.execute("""
         CREATE FUNCTION scores.make_room(days date[]) RETURNS void
         LANGUAGE plpgsql SECURITY DEFINER
