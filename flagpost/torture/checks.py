@@ -222,7 +222,8 @@ def check_progress(
     """
     for silence in silences:
         sent_by, done_by = silence.since + SENT_WITHIN, silence.since + SENT_WITHIN + DONE_WITHIN
-        before, after = _positions_at(steps, sent_by), _positions_at(steps, done_by)
+        before = _positions_at(steps, sent_by, silence.member)
+        after = _positions_at(steps, done_by)
         slowest_us = [
             int(truth.stream_time_us[before[partition] - 1]) if before[partition] else None
             for partition, truth in truths.items()
@@ -240,8 +241,17 @@ def check_progress(
                 yield Violation("I6", Harm.OTHER, text, partition, after[partition])
 
 
-def _positions_at(steps: Iterable[Step], moment: datetime) -> Counter[Partition]:
-    return Counter({step.partition: step.next_offset for step in steps if step.at <= moment})
+def _positions_at(
+    steps: Iterable[Step], moment: datetime, silent: str | None = None
+) -> Counter[Partition]:
+    """Return where partitions stood; the last step of a silent member is perhaps not committed."""
+    return Counter(
+        {
+            step.partition: step.start_offset if step.writer == silent else step.next_offset
+            for step in steps
+            if step.at <= moment
+        }
+    )
 
 
 def _n_sent(truth: Truth, moment: datetime) -> int:
