@@ -3,35 +3,24 @@
 import math
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from typing import cast
 
-from confluent_kafka import (
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
-from confluent_kafka.admin._topic import TopicDescription
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from flagpost.errors import FlagpostError, MemberReplaced, TopicMissing, Unavailable
+from flagpost.errors import FlagpostError, MemberReplaced, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.collection import collection_paused
+from flagpost.kafka.confluent_brokers import ConfluentBrokers
 from flagpost.kafka.confluent_errors import is_final, translated
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.reachability import Reachability
 from flagpost.kafka.source import Chunk, Headers, Poll, Record
-from flagpost.kafka.topic_watch import TopicWatch, missing
+from flagpost.kafka.topic_watch import TopicWatch
 
 _NO_TIMESTAMP = 0
 CONSUMER_CONFIG = {
@@ -125,13 +114,7 @@ class ConfluentSource:
         }
         self._consumer = Consumer(self._config)
         self._replaced_at = -math.inf
-        self._admin = AdminClient(
-            {
-                **access.for_librdkafka(),
-                "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
-                "log_level": 0,
-            }
-        )
+        self._brokers = ConfluentBrokers(access, self._topics)
         self._note_topics(group.REQUEST_SECONDS)
         self._subscribe()
 
@@ -199,26 +182,7 @@ class ConfluentSource:
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """See `Source.bounds`."""
-        # On the admin's connection: on the consumer's own, each question would wait behind a fetch.
-        natives = _native(partitions)
-        try:
-            firsts, ends = (
-                self._admin.list_offsets(
-                    dict.fromkeys(natives, spec),
-                    isolation_level=IsolationLevel.READ_COMMITTED,
-                    request_timeout=group.REQUEST_SECONDS,
-                )
-                for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
-            )
-            return {
-                Partition(native.topic, native.partition): (
-                    firsts[native].result().offset,
-                    ends[native].result().offset,
-                )
-                for native in natives
-            }
-        except KafkaException as error:
-            raise translated(error.args[0], "asking for offsets") from error
+        return self._brokers.bounds(partitions)
 
     def position(self, partition: Partition) -> int | None:
         """See `Source.position`."""
@@ -233,15 +197,11 @@ class ConfluentSource:
 
     def partitions(self) -> set[Partition]:
         """See `Source.partitions`."""
-        return {
-            Partition(topic, partition.id)
-            for topic, description in self._describe_all().items()
-            for partition in description.partitions
-        }
+        return self._brokers.partitions()
 
     def topic_ids(self) -> dict[str, str]:
         """See `Source.topic_ids`."""
-        return _ids(self._describe_all())
+        return self._brokers.topic_ids()
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -337,33 +297,9 @@ class ConfluentSource:
             self._reachability.unseen()
 
     def _note_topics(self, timeout_seconds: float) -> None:
-        found = self._describe(timeout_seconds)
+        found = self._brokers.known_ids(timeout_seconds)
         self._reachability.seen()
-        self._watch.look(_ids(found))
-
-    def _describe_all(self) -> dict[str, TopicDescription]:
-        """Every subscribed topic.
-
-        Raises:
-            Unavailable: no answer in time.
-            TopicMissing: one does not exist.
-        """
-        found = self._describe(group.REQUEST_SECONDS)
-        for topic in self._topics - found.keys():
-            raise missing(topic)
-        return found
-
-    def _describe(self, timeout_seconds: float) -> dict[str, TopicDescription]:
-        """Every subscribed topic that exists.
-
-        Raises:
-            Unavailable: no answer in time.
-        """
-        asked = self._admin.describe_topics(
-            TopicCollection(sorted(self._topics)), request_timeout=timeout_seconds
-        )
-        found = {topic: _answer(answer, timeout_seconds) for topic, answer in asked.items()}
-        return {topic: description for topic, description in found.items() if description}
+        self._watch.look(found)
 
     def _note_refusal(self, error: KafkaError) -> None:
         # Called inside `consume`, which passes no exception on.
@@ -375,28 +311,6 @@ def _identity(member: group.GroupMember) -> dict[str, str | int]:
     static = {"group.instance.id": member.member_id} if member.member_id else {}
     session_ms = member.session_seconds * 1000
     return {"group.id": member.group_id, "session.timeout.ms": session_ms, **static}
-
-
-def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicDescription | None:
-    try:
-        return asked.result(timeout_seconds + 1)
-    except KafkaException as error:
-        refusal = translated(
-            error.args[0],
-            "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
-            "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
-        )
-        if isinstance(refusal, TopicMissing):
-            return None
-        raise refusal from error
-
-
-def _ids(found: Mapping[str, TopicDescription]) -> dict[str, str]:
-    """As Kafka writes them. Here the client takes the letters of base 64 that are not for URLs."""
-    return {
-        topic: str(description.topic_id).replace("+", "-").replace("/", "_")
-        for topic, description in found.items()
-    }
 
 
 def _offset(message: Message) -> int:

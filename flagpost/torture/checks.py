@@ -30,10 +30,9 @@ from flagpost.torture.truth import Fate, Truth
 
 Truths = Mapping[Partition, Truth]
 
-SENT_WITHIN = timedelta(seconds=1)
-DONE_WITHIN = timedelta(seconds=3)
-"""What was sent so soon after a member fell silent, the others have done so much later: before its
-session has ended."""
+NOTICED_AFTER, NOTICED_UNTIL = timedelta(seconds=1), timedelta(seconds=5)
+"""Between these moments of a silence the others have to move on: its session has not ended yet, so
+nobody has inherited anything."""
 
 INHERITED_WITHIN = timedelta(seconds=SESSION_SECONDS + 3)
 """A partition that gets another owner so soon was perhaps given up by the former one before."""
@@ -221,27 +220,37 @@ def check_progress(
     about to change hands are left out.
     """
     for silence in silences:
-        sent_by, done_by = silence.since + SENT_WITHIN, silence.since + SENT_WITHIN + DONE_WITHIN
-        before, after = _positions_at(steps, sent_by), _positions_at(steps, done_by)
+        begin, end = silence.since + NOTICED_AFTER, silence.since + NOTICED_UNTIL
+        before = _positions_at(steps, begin, silence.member)
+        after = _positions_at(steps, end)
         slowest_us = [
             int(truth.stream_time_us[before[partition] - 1]) if before[partition] else None
             for partition, truth in truths.items()
-            if before[partition] < _n_sent(truth, done_by)
+            if before[partition] < _n_sent(truth, end)
         ]
         limit_us = earliest(slowest_us)
         if limit_us is None:
             continue
         for partition in _kept_by_others(silence, takeovers):
             truth = truths[partition]
-            sent_us = truth.stream_time_us[: _n_sent(truth, sent_by)]
+            sent_us = truth.stream_time_us[: _n_sent(truth, begin)]
             possible = int(np.searchsorted(sent_us, limit_us, side="right"))
-            if after[partition] < possible:
+            if before[partition] == after[partition] < possible:
                 text = f"it stands before {possible} while {silence.member} is silent"
                 yield Violation("I6", Harm.OTHER, text, partition, after[partition])
 
 
-def _positions_at(steps: Iterable[Step], moment: datetime) -> Counter[Partition]:
-    return Counter({step.partition: step.next_offset for step in steps if step.at <= moment})
+def _positions_at(
+    steps: Iterable[Step], moment: datetime, silent: str | None = None
+) -> Counter[Partition]:
+    """Return where partitions stood; the last step of a silent member is perhaps not committed."""
+    return Counter(
+        {
+            step.partition: step.start_offset if step.writer == silent else step.next_offset
+            for step in steps
+            if step.at <= moment
+        }
+    )
 
 
 def _n_sent(truth: Truth, moment: datetime) -> int:

@@ -40,7 +40,7 @@ def torture(
     seed: Annotated[int | None, typer.Option(help="Of log and plan; drawn if absent.")] = None,
     longest_outage: Annotated[
         float,
-        typer.Option(min=1, max=15, help="Seconds; the producer would give up on a longer one."),
+        typer.Option(min=1, max=120, help="Seconds; of the broker 15 at most, as producers wait."),
     ] = 8.0,
     client: Annotated[KafkaClient, typer.Option(help="The members' client.")] = "confluent",
     out: Annotated[

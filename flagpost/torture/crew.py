@@ -22,6 +22,16 @@ HUNG = -signal.SIGALRM
 """The exit code of a member that had to be ended when its time was up."""
 
 
+@contextmanager
+def frozen(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Let a process stand still meanwhile."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A process of the group; everything it writes is in its directory."""
@@ -91,15 +101,6 @@ class Member:
         """Ask it to end, and wait."""
         self.ask_to_end()
         self.await_end()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let it stand still meanwhile."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
 
     def order(self, name: str, step: Step) -> None:
         """Let it send itself a signal at a step of its next batch."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flagpost.model import FraudModel
 from flagpost.torture.checks import Silence
-from flagpost.torture.crew import Crew, Member
+from flagpost.torture.crew import Crew, Member, frozen
 from flagpost.torture.dying_member import Step
 from flagpost.torture.gauge import Gauge
 from flagpost.torture.plan import FEWEST_MEMBERS, MOST_MEMBERS, Fault, Kind
@@ -116,10 +116,10 @@ def _stop(scene: Scene, fault: Fault) -> Happened:
 
 def _freeze(scene: Scene, fault: Fault) -> Happened:
     member = scene.crew.choose(fault.victim)
-    with member.frozen():
-        frozen, silence = time.monotonic(), scene.silence_of(member)
+    with frozen(member.process):
+        began, silence = time.monotonic(), scene.silence_of(member)
         time.sleep(PAST_SESSION_SECONDS)
-    return Happened(fault.kind, frozen, silence)
+    return Happened(fault.kind, began, silence)
 
 
 def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:

@@ -6,6 +6,9 @@ from random import Random
 
 FEWEST_MEMBERS, MOST_MEMBERS = 1, 4
 
+PRODUCER_PATIENCE_SECONDS = 15
+"""A broker is not away for longer: the producer has time left then to deliver what it sends."""
+
 
 class Kind(StrEnum):
     """What can go wrong; the value is what a report calls it."""
@@ -61,7 +64,8 @@ def make_plan(
 ) -> Plan:
     """Draw a plan: the same arguments give the same plan.
 
-    Every kind comes once before any comes twice. Outages last from a second to the longest.
+    Every kind comes once before any comes twice. Outages last from a second to the longest, those
+    of the broker not longer than a producer waits.
     """
     chance = Random(seed)
     deck = list[Kind]()
@@ -72,8 +76,14 @@ def make_plan(
             kind,
             victim=chance.random(),
             moment=chance.uniform(0.1, 0.6),
-            seconds=chance.uniform(1, longest_outage_seconds),
+            seconds=chance.uniform(1, _longest_seconds(kind, longest_outage_seconds)),
         )
         for kind in deck[:n_faults]
     ]
     return Plan(seed, chance.randint(FEWEST_MEMBERS, MOST_MEMBERS), faults)
+
+
+def _longest_seconds(kind: Kind, longest_outage_seconds: float) -> float:
+    if kind in {Kind.BROKER_KILLED, Kind.BROKER_PAUSED}:
+        return min(longest_outage_seconds, PRODUCER_PATIENCE_SECONDS)
+    return longest_outage_seconds

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -53,14 +53,6 @@ class Script:
     def kill(self) -> None:
         self.process.kill()
         self.wait()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
 
     def says(self, text: str) -> bool:
         return text in self.errors.read_text()

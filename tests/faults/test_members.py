@@ -8,6 +8,7 @@ import pytest
 from flagpost.errors import MemberReplaced
 from flagpost.model import FraudModel
 from flagpost.torture.command import write_stricter_model
+from flagpost.torture.crew import frozen
 from flagpost.torture.dying_member import Step
 from tests.end_to_end.new_pipelines import NewPipeline
 from tests.end_to_end.pipeline import Pipeline, Script, finish
@@ -47,7 +48,7 @@ def sigstop_past_the_session_timeout(
     pipeline.produce(faultless.log, "--limit", half)
     zombie = pipeline.start_member()
     pipeline.wait_until_read(1)
-    with zombie.frozen():
+    with frozen(zombie.process):
         other = pipeline.start_member()
         pipeline.wait_until(lambda: other.says("taken over"))
     assert other.terminate() == 0

@@ -20,7 +20,7 @@ from flagpost.local.stack import start_stack, stop_stack
 from flagpost.postgres.upgrade import upgrade
 from flagpost.torture.servers import Servers as Killer
 from tests.end_to_end.new_pipelines import NewPipeline, pipelines_on
-from tests.end_to_end.pipeline import Pipeline, Script
+from tests.end_to_end.pipeline import Pipeline
 from tests.faults.faultless import Faultless
 from tests.stack import Servers
 
@@ -28,6 +28,8 @@ AWAY_SECONDS = 3
 TEMPLATE = "template"
 DISK_BYTES = 64 << 20
 CLIENTS = "kafka-python", "confluent"
+
+Outage = Callable[[Killer], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +63,36 @@ def new_pipeline(
         yield make
 
 
-def test_the_broker_is_killed_and_comes_back_with_its_data(
-    new_pipeline: NewPipeline, killer: Killer, faultless: Faultless
+@pytest.mark.parametrize(
+    ("outage", "said"),
+    [
+        (Killer.broker_killed, ["kafka away", "kafka back"]),
+        (Killer.broker_paused, []),
+        (Killer.database_killed, ["waiting for a server", "going on"]),
+    ],
+    ids=["broker killed", "broker stands still", "database killed"],
+)
+def test_a_server_is_away_and_comes_back_with_its_data(
+    outage: Outage, said: list[str], new_pipeline: NewPipeline, killer: Killer, faultless: Faultless
 ) -> None:
-    members = score_through(killer.broker_killed, new_pipeline, faultless)
+    """Half of the log is scored before it and the rest after it, with both clients."""
+    pipelines = [new_pipeline(kafka_client=client, batch_messages=50) for client in CLIENTS]
+    half = faultless.n_lines // 2
+    for pipeline in pipelines:
+        pipeline.produce(faultless.log, "--limit", half)
+    members = [pipeline.start_member() for pipeline in pipelines]
+    for pipeline in pipelines:
+        pipeline.wait_until_read(1)
 
-    for member in members:
-        assert member.says("kafka away")
-        assert member.says("kafka back")
+    with outage(killer):
+        time.sleep(AWAY_SECONDS)
 
-
-def test_the_broker_stands_still_for_a_while(
-    new_pipeline: NewPipeline, killer: Killer, faultless: Faultless
-) -> None:
-    score_through(killer.broker_paused, new_pipeline, faultless)
-
-
-def test_the_database_is_killed_and_comes_back_with_its_data(
-    new_pipeline: NewPipeline, killer: Killer, faultless: Faultless
-) -> None:
-    members = score_through(killer.database_killed, new_pipeline, faultless)
-
-    for member in members:
-        assert member.says("waiting for a server")
-        assert member.says("going on")
+    for pipeline, member in zip(pipelines, members, strict=True):
+        pipeline.produce(faultless.log, "--from-line", half + 1)
+        faultless.wait_until_done(pipeline)
+        assert member.terminate() == 0
+        faultless.check(pipeline)
+        assert all(map(member.says, said))
 
 
 def test_the_disk_of_the_database_is_full_for_a_while(
@@ -108,29 +116,6 @@ def test_the_disk_of_the_database_is_full_for_a_while(
         assert member.says("going on")
         faultless.check(pipeline)
         move_away(pipeline, servers)
-
-
-def score_through(
-    fault: Callable[[], AbstractContextManager[None]],
-    new_pipeline: NewPipeline,
-    faultless: Faultless,
-) -> list[Script]:
-    """Score half of the log before a fault and the rest after it, with both clients."""
-    pipelines = [new_pipeline(kafka_client=client, batch_messages=50) for client in CLIENTS]
-    half = faultless.n_lines // 2
-    for pipeline in pipelines:
-        pipeline.produce(faultless.log, "--limit", half)
-    members = [pipeline.start_member() for pipeline in pipelines]
-    for pipeline in pipelines:
-        pipeline.wait_until_read(1)
-    with fault():
-        time.sleep(AWAY_SECONDS)
-    for pipeline, member in zip(pipelines, members, strict=True):
-        pipeline.produce(faultless.log, "--from-line", half + 1)
-        faultless.wait_until_done(pipeline)
-        assert member.terminate() == 0
-        faultless.check(pipeline)
-    return members
 
 
 @contextmanager

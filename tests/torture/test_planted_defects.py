@@ -30,7 +30,9 @@ class Trial:
     kind: Kind
     found: tuple[str, Harm] | None
     seconds: float = 1.0
+    moment: float = 0.3
     n_members: int = 1
+    log: str = "long"
     is_without_keys: bool = False
 
 
@@ -46,17 +48,24 @@ TRIALS = {
     "commit before write": Trial("commit before write", Kind.DIE_AFTER_SCORING, ("I3", Harm.OTHER)),
     "auto-commit": Trial("auto-commit", Kind.DATABASE_AWAY, ("I3", Harm.OTHER), seconds=4),
     "latest reset": Trial("latest reset", Kind.KILL, ("I4", Harm.LOST)),
-    "no slack": Trial("no slack", Kind.FREEZE, ("I6", Harm.OTHER), n_members=2),
-    "sound beside a frozen member": Trial(None, Kind.FREEZE, None, n_members=2),
+    "little slack": Trial(
+        "little slack", Kind.FREEZE, ("I6", Harm.OTHER), moment=0.6, n_members=2, log="dense"
+    ),
+    "sound beside a frozen member": Trial(
+        None, Kind.FREEZE, None, moment=0.6, n_members=2, log="dense"
+    ),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
 }
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("torture") / "log.json"
-    write_disturbed_log(path, customers=20, terminals=10, days=60, seed=5, n_bad=30)
-    return path
+def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two logs; in the dense one much happens within the hours that one may be ahead of others."""
+    directory = tmp_path_factory.mktemp("torture")
+    logs = {name: directory / f"{name}.json" for name in ("long", "dense")}
+    write_disturbed_log(logs["long"], customers=20, terminals=10, days=60, seed=5, n_bad=30)
+    write_disturbed_log(logs["dense"], customers=100, terminals=50, days=30, seed=5, n_bad=30)
+    return logs
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +82,19 @@ def flags_everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outcomes(
     stack: Servers,
     template_database: str,
-    log: Path,
+    logs: dict[str, Path],
     flags_everything: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, "Future[Outcome]"]]:
     def run(trial: Trial, directory: Path) -> Outcome:
         name = f"torture-{uuid.uuid4().hex}"
         program = ("-m", "tests.torture.broken_member", trial.defect) if trial.defect else MEMBER
-        plan = Plan(0, trial.n_members, [Fault(trial.kind, 0.0, moment=0.3, seconds=trial.seconds)])
+        plan = Plan(0, trial.n_members, [Fault(trial.kind, 0.0, trial.moment, trial.seconds)])
         with clone_of(template_database, name, stack) as url, proxy_before(url) as proxy:
             if trial.is_without_keys:
                 _forget_keys_of_flagged(url)
             site = Site(directory, stack.kafka_bootstrap, url, proxy, name, "confluent")
-            return torture(site, plan, log, [flags_everything], program=program)
+            return torture(site, plan, logs[trial.log], [flags_everything], program=program)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {

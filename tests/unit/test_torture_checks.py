@@ -162,7 +162,7 @@ def at(seconds: float) -> datetime:
     return BEGAN + timedelta(seconds=seconds)
 
 
-BEHIND = {P: replayed(0, 6, 13, 20), Q: replayed(0, 1)}
+BEHIND = {P: replayed(0, 6, 12, 13), Q: replayed(0, 1)}
 TAKEN = [Takeover(P, "one", BEGAN), Takeover(Q, "two", BEGAN)]
 BEFORE = [
     replace(RIGHT[0], partition=partition, start_offset=0, next_offset=1) for partition in BEHIND
@@ -172,8 +172,8 @@ SILENCE = Silence("two", frozenset({"one"}), at(1))
 
 @pytest.mark.parametrize(
     ("seconds", "to", "found"),
-    [(4, 2, []), (4, 4, []), (7, 4, [(Harm.OTHER, 1)]), (4, 1, [(Harm.OTHER, 1)])],
-    ids=["as far as it may", "further", "late", "not at all"],
+    [(4, 3, []), (4, 2, []), (7, 4, [(Harm.OTHER, 1)]), (1.5, 2, [(Harm.OTHER, 2)]), (1.5, 3, [])],
+    ids=["as far as it may", "slowly", "late", "and stops", "and may not"],
 )
 def test_while_a_member_is_silent_the_others_have_to_go_on(
     seconds: float, to: int, found: list[tuple[Harm, int | None]]
