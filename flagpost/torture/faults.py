@@ -21,8 +21,12 @@ from flagpost.torture.site import SESSION_SECONDS, Site
 from flagpost.torture.truth import ModelUse
 from flagpost.torture.waiting import wait_until
 
-ORDER_SECONDS = 60
-"""If no batch comes for so long, to die in or to lose the COMMIT of, a member is killed instead."""
+ORDER_SECONDS = 15
+"""If no batch comes for so long, to die in or to lose the COMMIT of, a member is killed instead. A
+part of the log is sent in two seconds, and a rebalance may come between."""
+
+HEIR_SECONDS = 60
+"""So long a new member may take to start, to inherit and to score."""
 
 PAST_SESSION_SECONDS = SESSION_SECONDS + 2
 
@@ -135,7 +139,7 @@ def _wake_before_the_heir_has_written(scene: Scene, fault: Fault) -> Happened:
         return _kill_member(scene, zombie)
     heir = crew.start()
     heir.order("SIGKILL", Step.AFTER_SCORING)
-    has_scored = crew.await_death(heir, ORDER_SECONDS)
+    has_scored = crew.await_death(heir, HEIR_SECONDS)
     heir.kill()
     zombie.process.send_signal(signal.SIGCONT)
     woken = time.monotonic()

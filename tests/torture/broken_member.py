@@ -13,9 +13,6 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
-from flagpost import event_order, peers
-from flagpost.core import alignment
-from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
@@ -161,13 +158,6 @@ def with_latest_reset(directory: Path) -> Parts:
     return replace(parts_in(directory), open_source=open_source)
 
 
-def with_little_slack(directory: Path) -> Parts:
-    """Whoever is four hours of event time ahead waits, also for a member that is silent."""
-    for module in (alignment, event_order, peers):
-        module.ALIGNED_WITHIN_US = 4 * HOUR_US  # type: ignore[attr-defined]  # that is the defect
-    return parts_in(directory)
-
-
 def without_dead_letters(directory: Path) -> Parts:
     return replace(parts_in(directory), open_dead_letters=MuteDeadLetters)
 
@@ -194,7 +184,6 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "commit before write": telling_kafka_before_writing,
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,
-    "little slack": with_little_slack,
     "dropped dead letters": without_dead_letters,
 }
 
