@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from flagpost.local.stack import start_stack, stop_stack
 from flagpost.postgres.upgrade import upgrade
 from flagpost.torture.servers import Servers as Killer
 from tests.end_to_end.new_pipelines import NewPipeline, pipelines_on
-from tests.end_to_end.pipeline import Pipeline
+from tests.end_to_end.pipeline import Pipeline, finish
 from tests.faults.faultless import Faultless
 from tests.stack import Servers
 
@@ -78,8 +78,7 @@ def test_a_server_is_away_and_comes_back_with_its_data(
     """Half of the log is scored before it and the rest after it, with both clients."""
     pipelines = [new_pipeline(kafka_client=client, batch_messages=50) for client in CLIENTS]
     half = faultless.n_lines // 2
-    for pipeline in pipelines:
-        pipeline.produce(faultless.log, "--limit", half)
+    produce_all(pipelines, faultless, "--limit", half)
     members = [pipeline.start_member() for pipeline in pipelines]
     for pipeline in pipelines:
         pipeline.wait_until_read(1)
@@ -87,8 +86,8 @@ def test_a_server_is_away_and_comes_back_with_its_data(
     with outage(killer):
         time.sleep(AWAY_SECONDS)
 
+    produce_all(pipelines, faultless, "--from-line", half + 1)
     for pipeline, member in zip(pipelines, members, strict=True):
-        pipeline.produce(faultless.log, "--from-line", half + 1)
         faultless.wait_until_done(pipeline)
         assert member.terminate() == 0
         faultless.check(pipeline)
@@ -116,6 +115,12 @@ def test_the_disk_of_the_database_is_full_for_a_while(
         assert member.says("going on")
         faultless.check(pipeline)
         move_away(pipeline, servers)
+
+
+def produce_all(pipelines: Iterable[Pipeline], faultless: Faultless, *arguments: object) -> None:
+    """Send a part of the log to each pipeline, at the same time."""
+    for script in [each.start("producer.py", faultless.log, *arguments) for each in pipelines]:
+        finish(script)
 
 
 @contextmanager

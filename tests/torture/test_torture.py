@@ -17,7 +17,8 @@ def test_of_50_000_messages_and_20_faults_nothing_is_lost_doubled_or_changed(
     tmp_path: Path,
 ) -> None:
     client = random.choice(get_args(KafkaClient))
-    command = ["torture", "--events", "50000", "--kills", "20", "--out", "report.md", "--client"]
+    command = ["torture", "--events", "50000", "--kills", "20", "--longest-outage", "4",
+               "--out", "report.md", "--client"]  # fmt: skip
 
     ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "flagpost", *command, client],
