@@ -7,21 +7,22 @@ The text of the statement is always the same; what a batch does not bring is an 
 from sqlalchemy import Connection
 
 from flagpost.core.effects import Effects
-from flagpost.postgres import decisions, journal, spread
+from flagpost.postgres import decisions, journal, spread, totals
 
 _ADD = decisions.INSERT.add_cte(
     journal.INSERT.cte("added_segments"),
     spread.INSERT.cte("added_spread"),
+    totals.INSERT.cte("added_totals"),
 )
 
 
 def add(connection: Connection, group: str, effects: Effects) -> int:
-    """Add journal segments, flagged transactions, and counts of how features spread.
+    """Add journal segments, flagged transactions, totals, and counts of how features spread.
 
     Returns:
         How many flagged transactions were left out because their id is taken.
     """
-    if not (effects.segments or effects.flagged or effects.spread):
+    if not (effects.segments or effects.flagged or effects.spread or effects.totals):
         return 0
     added = connection.execute(
         _ADD,
@@ -29,6 +30,7 @@ def add(connection: Connection, group: str, effects: Effects) -> int:
             **journal.parameters(group, effects.segments),
             **decisions.parameters(effects.flagged),
             **spread.parameters(group, effects.spread),
+            **totals.parameters(group, effects.totals),
         },
     )
     return len(effects.flagged) - added.rowcount

@@ -17,7 +17,6 @@ from flagpost.postgres import (
     kept_scores,
     labels,
     positions,
-    totals,
 )
 from flagpost.postgres.driver_errors import translated
 from flagpost.process_name import process_name
@@ -90,7 +89,6 @@ class PostgresStore:
             known = labels.add(connection, effects.labels)
             positions.count_again(connection, self._group, known)
             kept_scores.add(connection, effects.kept)
-            totals.add(connection, self._group, effects.totals)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
         return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())

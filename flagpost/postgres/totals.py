@@ -8,14 +8,14 @@ take six times as long.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from flagpost.core.effects import HourlyTotals
 from flagpost.postgres.times import to_datetime
 
 # One subquery for five columns is more than SQLAlchemy's insert can say.
-_ADD = text("""
+INSERT = text("""
     INSERT INTO feature.hourly_totals AS stored (
         counted_in, topic, partition, "group", model_version,
         hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths
@@ -46,13 +46,13 @@ _ADD = text("""
             GROUP BY hour, reason
         ) AS summed
     )
-""").bindparams(bindparam("totals", type_=JSONB))
+    RETURNING partition
+""").bindparams(bindparam("totals", type_=JSONB)).columns(column("partition"))
 
 
-def add(connection: Connection, group: str, totals: Sequence[HourlyTotals]) -> None:
-    """Add to the totals of hours, at most one entry for each partition."""
-    if totals:
-        connection.execute(_ADD, {"totals": [_as_row(group, each) for each in totals]})
+def parameters(group: str, totals: Sequence[HourlyTotals]) -> dict[str, object]:
+    """Return what `INSERT` asks for, which adds to the totals: at most one entry a partition."""
+    return {"totals": [_as_row(group, each) for each in totals]}
 
 
 def _as_row(group: str, totals: HourlyTotals) -> dict[str, object]:

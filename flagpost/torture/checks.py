@@ -34,8 +34,9 @@ NOTICED_AFTER, NOTICED_UNTIL = timedelta(seconds=1), timedelta(seconds=5)
 """Between these moments of a silence the others have to move on: its session has not ended yet, so
 nobody has inherited anything."""
 
-INHERITED_WITHIN = timedelta(seconds=SESSION_SECONDS + 3)
-"""A partition that gets another owner so soon was perhaps given up by the former one before."""
+INHERITED_WITHIN = timedelta(seconds=SESSION_SECONDS + 2)
+"""A partition that gets another owner so soon was perhaps given up by the former one before. Later
+it may be one that a member has woken for, which is no excuse."""
 
 
 class Harm(StrEnum):

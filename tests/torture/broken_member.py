@@ -13,6 +13,9 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
+from flagpost import event_order, peers
+from flagpost.core import alignment
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
@@ -20,7 +23,7 @@ from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.member import run_member
-from flagpost.postgres import additions, decisions, journal, positions, spread
+from flagpost.postgres import additions, decisions, journal, positions, spread, totals
 from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
@@ -85,7 +88,7 @@ class StubbornStore(NotingStore):
 def with_plain_insert(directory: Path) -> Parts:
     """Flagged rows have a transaction of their own, and nothing tells that they are there."""
     additions._ADD = journal.INSERT.add_cte(  # type: ignore[assignment]  # that is the defect
-        spread.INSERT.cte("added_spread")
+        spread.INSERT.cte("added_spread"), totals.INSERT.cte("added_totals")
     )
     return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
 
@@ -158,6 +161,13 @@ def with_latest_reset(directory: Path) -> Parts:
     return replace(parts_in(directory), open_source=open_source)
 
 
+def with_little_slack(directory: Path) -> Parts:
+    """Whoever is four hours of event time ahead waits, also for a member that is silent."""
+    for module in (alignment, event_order, peers):
+        module.ALIGNED_WITHIN_US = 4 * HOUR_US  # type: ignore[attr-defined]  # that is the defect
+    return parts_in(directory)
+
+
 def without_dead_letters(directory: Path) -> Parts:
     return replace(parts_in(directory), open_dead_letters=MuteDeadLetters)
 
@@ -184,6 +194,7 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "commit before write": telling_kafka_before_writing,
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,
+    "little slack": with_little_slack,
     "dropped dead letters": without_dead_letters,
 }
 

@@ -185,7 +185,7 @@ def test_while_a_member_is_silent_the_others_have_to_go_on(
 
 @pytest.mark.parametrize(
     "takeover",
-    [Takeover(P, "two", at(0.5)), Takeover(P, "three", at(0.5)), Takeover(P, "one", at(8))],
+    [Takeover(P, "two", at(0.5)), Takeover(P, "three", at(0.5)), Takeover(P, "one", at(8.9))],
     ids=["of the silent one", "of one that is gone", "about to move"],
 )
 def test_a_partition_that_no_other_keeps_need_not_go_on(takeover: Takeover) -> None:
