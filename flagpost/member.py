@@ -6,7 +6,7 @@ from flagpost.scoring import Parts, open_worker
 from flagpost.settings import load_settings
 from flagpost.stop_signals import stop_on_signals
 from flagpost.structured_log import configure_log
-from flagpost.warm_up import calm_garbage_collector
+from flagpost.warm_up import calm_garbage_collector, share_interpreter
 
 
 def run_member(parts: Parts, *, until_caught_up: bool) -> None:
@@ -16,6 +16,7 @@ def run_member(parts: Parts, *, until_caught_up: bool) -> None:
         FlagpostError: it cannot begin, or must not go on.
     """
     configure_log()
+    share_interpreter()
     calm_garbage_collector()
     with stop_on_signals() as stop, open_worker(load_settings(), stop, parts) as worker:
         calm_garbage_collector()  # once more, with all that this has loaded

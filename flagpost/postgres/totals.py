@@ -15,7 +15,7 @@ from flagpost.core.effects import HourlyTotals
 from flagpost.postgres.times import to_datetime
 
 # One subquery for five columns is more than SQLAlchemy's insert can say.
-INSERT = text("""
+_INSERT = """
     INSERT INTO feature.hourly_totals AS stored (
         counted_in, topic, partition, "group", model_version,
         hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths
@@ -47,7 +47,8 @@ INSERT = text("""
         ) AS summed
     )
     RETURNING partition
-""").bindparams(bindparam("totals", type_=JSONB)).columns(column("partition"))
+"""
+INSERT = text(_INSERT).bindparams(bindparam("totals", type_=JSONB)).columns(column("partition"))
 
 
 def parameters(group: str, totals: Sequence[HourlyTotals]) -> dict[str, object]:

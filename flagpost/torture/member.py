@@ -4,6 +4,10 @@
 which the member sends it to itself; `attempts` takes every advance before it is committed.
 """
 
+import gc
+
+gc.disable()  # as in consumer_transform.py
+
 import os
 import signal
 from contextlib import suppress
