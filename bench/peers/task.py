@@ -1,0 +1,62 @@
+"""What a peer is told, by environment variables, and what it tells at its end."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple, Self
+
+VARIABLE = "PEER_{}"
+
+COMMIT_SECONDS = 1.0
+"""How often a peer that commits by the clock does so; tools have defaults from 3 to 30."""
+
+
+class Task(NamedTuple):
+    """One run of a peer: everything in the topic, in a group that is new."""
+
+    bootstrap: str
+    database_url: str
+    topic: str
+    group: str
+    events: int
+    state_folder: Path
+    """Empty and the peer's own."""
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read what `to_environment` has written."""
+        told = {name: os.environ[VARIABLE.format(name.upper())] for name in cls._fields}
+        return cls(
+            **told | {"events": int(told["events"]), "state_folder": Path(told["state_folder"])}
+        )
+
+    def to_environment(self) -> dict[str, str]:
+        """Write it for a process of any language."""
+        return {VARIABLE.format(name.upper()): str(value) for name, value in self._asdict().items()}
+
+
+class Stopwatch:
+    """Measures from the first message to the last commit."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self.counted = 0
+
+    def begin(self) -> None:
+        """Note the first message; any further call changes nothing."""
+        if self._began is None:
+            self._began = time.perf_counter()
+
+    def count(self) -> int:
+        """Note one message more; how many there were."""
+        self.begin()
+        self.counted += 1
+        return self.counted
+
+    def finish(self) -> None:
+        """Note the last commit and print the seconds between: a line of its output."""
+        if self._began is None:
+            raise RuntimeError("no message came")
+        sys.stdout.write(f"seconds={time.perf_counter() - self._began:.6f}\n")
+        sys.stdout.flush()
