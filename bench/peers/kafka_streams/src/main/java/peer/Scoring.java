@@ -1,0 +1,39 @@
+package peer;
+
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueStore;
+
+/** Adds each transaction to its customer's history and gathers the flagged ones. */
+final class Scoring implements Processor<String, Transaction, Void, Void> {
+    static final String HISTORIES = "histories";
+
+    private final LogisticRegression regression;
+    private final Progress progress;
+    private final double[] features = new double[History.FEATURES];
+    private KeyValueStore<String, byte[]> histories;
+
+    Scoring(LogisticRegression regression, Progress progress) {
+        this.regression = regression;
+        this.progress = progress;
+    }
+
+    @Override
+    public void init(ProcessorContext<Void, Void> context) {
+        histories = context.getStateStore(HISTORIES);
+    }
+
+    @Override
+    public void process(Record<String, Transaction> record) {
+        Transaction transaction = record.value();
+        byte[] history = histories.get(record.key());
+        histories.put(
+                record.key(), History.observe(history, transaction.timeMs(), transaction.cents(), features));
+        double probability = regression.probability(features);
+        if (probability >= regression.threshold()) {
+            FlaggedRows.ofThisThread().add(transaction, probability);
+        }
+        progress.count();
+    }
+}
