@@ -1,0 +1,224 @@
+"""The job of the peers, the reference that they are checked with, and the tables."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.peers import installation
+from bench.peers.comparison import Contestant, section_of
+from bench.peers.installation import LeftOut, jars_of_kafka_streams
+from bench.peers.job import (
+    DAY_MS,
+    FEATURES,
+    HOUR_MS,
+    Flagged,
+    History,
+    LogisticRegression,
+    Scorer,
+    Transaction,
+    columns,
+    decode,
+)
+from bench.peers.reference import Reference, calculate_reference, window_features
+from bench.peers.runs import PeerRun
+from bench.peers.task import Task
+from bench.results import Figure, Table
+
+START_MS = 1_735_689_600_000
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+steps = st.sampled_from([0, 1000, HOUR_MS - 1, HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS])
+"""From one transaction to the next; some fall on the very edge of a window."""
+lateness = st.one_of(st.just(0), st.integers(0, DAY_MS))
+
+
+def reference_of(times_ms: list[int], cents: list[int]) -> list[list[float]]:
+    times_us = 1000 * np.array(times_ms, np.int64)
+    found: list[list[float]] = window_features(times_us, np.array(cents, np.int64)).tolist()
+    return found
+
+
+@given(st.lists(st.tuples(steps, lateness, st.integers(1, 10_000_000)), min_size=1, max_size=80))
+def test_histories_have_the_features_of_the_reference_also_of_late_transactions(
+    drawn: list[tuple[int, int, int]],
+) -> None:
+    newest_ms = START_MS + np.cumsum([step for step, _, _ in drawn])
+    times_ms = (newest_ms - [late for _, late, _ in drawn]).tolist()
+    cents = [each for _, _, each in drawn]
+    history = History()
+
+    found = [history.observe(*each) for each in zip(times_ms, cents, strict=True)]
+
+    np.testing.assert_allclose(found, reference_of(times_ms, cents), rtol=1e-12)
+
+
+def test_a_window_is_open_at_its_old_end_and_holds_what_came_at_the_same_time_before() -> None:
+    times_ms = [START_MS, START_MS + HOUR_MS, START_MS + HOUR_MS, START_MS + HOUR_MS - 1]
+
+    counts = [features[1] for features in reference_of(times_ms, [100] * 4)]
+
+    assert FEATURES[1] == "customer_tx_count_1h"
+    assert counts == [1, 1, 2, 2]
+
+
+def test_a_history_forgets_what_no_window_reaches() -> None:
+    history = History()
+    for day in range(365):
+        history.observe(START_MS + day * DAY_MS, 100)
+
+    assert len(history.times_ms) < 100
+
+
+def test_a_packed_history_goes_on_as_it_would_have() -> None:
+    history = History()
+    for hour in range(50):
+        history.observe(START_MS + hour * HOUR_MS, 1 + hour)
+    unpacked = History.from_bytes(history.to_bytes())
+
+    assert unpacked.observe(START_MS, 7) == history.observe(START_MS, 7)
+    assert History.from_bytes(None).observe(START_MS, 7)[:2] == (0.07, 1)
+
+
+def test_the_coefficients_are_those_of_the_features() -> None:
+    regression = LogisticRegression.load()
+
+    assert regression.features == FEATURES
+    assert len(regression.coefficients) == len(FEATURES)
+    assert 0 < regression.threshold < 1
+
+
+def log_of(transactions: list[Transaction]) -> bytes:
+    return b"".join(msgspec.json.encode(each) + b"\n" for each in transactions)
+
+
+def test_what_the_job_flags_is_what_the_reference_flags(tmp_path: Path) -> None:
+    transactions = [
+        Transaction(f"T{n}", f"C{n % 7}", START + timedelta(hours=3 * n), 10.0 + 400 * (n % 9 == 0))
+        for n in range(300)
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(log_of(transactions))
+    right = calculate_reference(log)
+    scorer, histories = Scorer(), dict[str, History]()
+
+    scored = [
+        scorer.score(histories.setdefault(each.user_id, History()), each)
+        for each in map(decode, log.read_bytes().splitlines())
+    ]
+
+    rows = {row.transaction_id: row.fraud_probability for row in scored if row}
+    assert 0 < len(rows) < 300
+    assert right.count_differing(rows) == 0
+    assert right.count_differing({**rows, "T1": 0.9}) == 1
+
+
+def test_rows_differ_if_missing_too_many_or_of_another_probability() -> None:
+    right = Reference.of({"A": 0.9, "B": 0.5, "C": 0.1, "D": 0.5 - 1e-12}, threshold=0.5)
+
+    assert right.flagged.keys() == {"A", "B"}
+    assert right.count_differing({"A": 0.9, "B": 0.5}) == 0
+    assert right.count_differing({"A": 0.9, "D": 0.5}) == 0  # B and D are as good as on it
+    assert right.count_differing({"B": 0.5}) == 1
+    assert right.count_differing({"A": 0.9, "B": 0.5, "C": 0.1}) == 1
+    assert right.count_differing({"A": 0.9 + 1e-8, "B": 0.5}) == 1
+
+
+def test_of_rows_with_one_id_the_last_is_written() -> None:
+    rows = [Flagged("A", "C1", START, 1, 0.5), Flagged("A", "C1", START, 2, 0.6)]
+
+    assert columns(rows) == [["A"], ["C1"], [START], [2], [0.6]]
+
+
+def test_a_task_survives_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task = Task("broker:1", "postgresql://a:b@c/d", "topic", "group", 1_000, tmp_path)
+    for name, value in task.to_environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert Task.from_environment() == task
+
+
+def peer_run(seconds: float, differing: int | None = 0) -> PeerRun:
+    return PeerRun(
+        seconds=seconds,
+        wall_seconds=seconds + 1,
+        cpu_seconds=seconds,
+        peak_memory_bytes=100_000_000,
+        flagged=8,
+        differing=differing,
+    )
+
+
+def contestant(
+    title: str, events: int, confluent: float | None = None, kafka_python: float | None = None
+) -> Contestant:
+    goals = {"confluent": confluent, "kafka-python": kafka_python}
+    return Contestant(
+        title,
+        events,
+        lambda: peer_run(1.0),
+        {client: goal for client, goal in goals.items() if goal},  # type: ignore[misc]
+    )
+
+
+def cells(table: Table, name: str) -> list[object]:
+    [found] = [row.cells for row in table.rows if row.name == name]
+    return [cell.median if isinstance(cell, Figure) else cell for cell in found]
+
+
+def test_rates_are_of_the_events_that_each_got_and_goals_of_medians() -> None:
+    flagpost, slow = contestant("Flagpost", 100_000), contestant("slow", 1_000, 5, 1)
+    runs = {
+        flagpost: [peer_run(seconds, None) for seconds in (0.5, 1.0, 9.0)],
+        slow: [peer_run(seconds) for seconds in (0.01, 0.05, 0.09)],
+    }
+
+    section = section_of(runs, {"confluent": flagpost}, {})
+
+    speed, rows = section.tables
+    assert cells(speed, "Flagpost")[:3] == [100, 2.0, 10.0]
+    assert cells(speed, "slow")[:3] == [20, 1.05, 50.0]
+    assert cells(rows, "Flagpost") == [100_000, 8, None]
+    assert cells(rows, "slow") == [1_000, 8, 0]
+    [goal] = section.goals
+    assert (goal.name, goal.found, goal.is_reached) == ("Flagpost / slow", 5.0, True)
+
+
+def test_the_section_says_who_is_left_out_and_why() -> None:
+    flagpost = contestant("Flagpost", 1_000)
+
+    section = section_of(
+        {flagpost: [peer_run(1.0, None)]}, {"confluent": flagpost}, {"Kafka Streams": "needs Java"}
+    )
+
+    assert section.how.endswith("Kafka Streams is left out: it needs Java.")
+    assert section.goals == []
+
+
+def test_without_java_kafka_streams_is_left_out_with_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda command: None if command == "mvn" else command)
+
+    with pytest.raises(LeftOut, match=r"needs Java 17 and Maven .*: no mvn here"):
+        jars_of_kafka_streams()
+
+
+def test_an_environment_is_built_once_and_again_when_its_sources_change(tmp_path: Path) -> None:
+    source, home, built = tmp_path / "requirements.txt", tmp_path / "home", list[str]()
+
+    def build_once() -> None:
+        installation.build_once(home, [source], lambda: built.append("again"), "Building ...")
+
+    source.write_text("a==1")
+    build_once()
+    build_once()
+    assert built == ["again"]
+    source.write_text("a==2")
+    build_once()
+    assert built == ["again", "again"]
