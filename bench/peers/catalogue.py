@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.peers.installation import jars_of_kafka_streams, python_of
+from bench.peers.installation import jars_of, python_of
 from bench.peers.job import MODEL_FILE
 from flagpost.settings import KafkaClient
 
@@ -58,8 +58,9 @@ _JAVA_OPTIONS = ("-XX:+UseParallelGC", "-Xms1g", "-Xmx1g")
 
 
 def _kafka_streams() -> Ready:
-    class_path = jars_of_kafka_streams()
-    [jar] = Path(class_path.split(":")[1]).parent.glob("kafka-streams-*.jar")
+    home = jars_of("kafka-streams")
+    [jar] = home.glob("jars/kafka-streams-*.jar")
+    class_path = f"{home / 'classes'}:{home / 'jars'}/*"
     command = ["java", *_JAVA_OPTIONS, "-cp", class_path, "peer.Peer", str(MODEL_FILE)]
     return Ready(command, jar.stem.removeprefix("kafka-streams-"))
 

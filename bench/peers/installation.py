@@ -13,7 +13,6 @@ from bench.servers import BENCH_HOME
 
 PEERS_HOME = BENCH_HOME / "peers"
 HERE = Path(__file__).parent
-JAVA_PROJECT = HERE / "kafka_streams"
 
 
 class LeftOut(Exception):
@@ -38,8 +37,8 @@ def python_of(name: str) -> Path:
     return python
 
 
-def jars_of_kafka_streams() -> str:
-    """Return the class path of the Java peer. Blocks while Maven builds it, once.
+def jars_of(name: str) -> Path:
+    """Return the folder with the classes and jars of a Maven project. Blocks, once.
 
     Raises:
         LeftOut: Java or Maven is missing, or the build fails.
@@ -47,16 +46,15 @@ def jars_of_kafka_streams() -> str:
     missing = [command for command in ("java", "javac", "mvn") if shutil.which(command) is None]
     if missing:
         raise LeftOut(f"needs Java 17 and Maven 3.8 or later: no {', '.join(missing)} here")
-    home = PEERS_HOME / "kafka-streams"
-    project = JAVA_PROJECT / "pom.xml"
-    sources = [project, *sorted(JAVA_PROJECT.rglob("*.java"))]
+    home, project = PEERS_HOME / f"{name}-jars", HERE / name.replace("-", "_") / "pom.xml"
+    sources = [project, *sorted(project.parent.rglob("*.java"))]
     maven = ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"--file={project}"]
 
     def build() -> None:
         _run([*maven, "process-classes", f"-Dhome={home}"])
 
-    build_once(home, sources, build, "Building kafka-streams with Maven ...")
-    return f"{home / 'classes'}:{home / 'jars'}/*"
+    build_once(home, sources, build, f"Building {name} with Maven ...")
+    return home
 
 
 def build_once(home: Path, sources: Sequence[Path], build: Callable[[], None], line: str) -> None:
@@ -75,5 +73,5 @@ def build_once(home: Path, sources: Sequence[Path], build: Callable[[], None], l
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise LeftOut(f"cannot be installed: {lines[-1] if lines else 'no reason was given'}")
+        show((done.stderr or done.stdout).strip()[-2000:])
+        raise LeftOut("could not be installed")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.peers import installation
 from bench.peers.comparison import Contestant, section_of
-from bench.peers.installation import LeftOut, jars_of_kafka_streams
+from bench.peers.installation import LeftOut, jars_of
 from bench.peers.job import (
     DAY_MS,
     FEATURES,
@@ -206,7 +206,7 @@ def test_without_java_kafka_streams_is_left_out_with_what_it_needs(
     monkeypatch.setattr(shutil, "which", lambda command: None if command == "mvn" else command)
 
     with pytest.raises(LeftOut, match=r"needs Java 17 and Maven .*: no mvn here"):
-        jars_of_kafka_streams()
+        jars_of("kafka-streams")
 
 
 def test_an_environment_is_built_once_and_again_when_its_sources_change(tmp_path: Path) -> None:
