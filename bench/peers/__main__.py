@@ -1,53 +1,74 @@
-"""`python -m bench.peers`: other tools at the same job, beside Flagpost, in one run."""
+"""`python -m bench.peers`: installs other tools that do Flagpost's job, and compares single ones."""
 
-from pathlib import Path
 from typing import Annotated, get_args
 
-import msgspec
 import typer
 from rich.console import Console
 
 from bench.parts import Bench
-from bench.peers.catalogue import PEERS
+from bench.peers.catalogue import PEERS, Peer
 from bench.peers.comparison import measure_peers
-from bench.report import describe, goal_sheet, sheets, to_markdown, to_rich
-from bench.results import Report, conditions
-from bench.servers import ROOT, bench_stack, delete_topics
+from bench.peers.installation import InstallationFailed
+from bench.report import goal_sheet, sheets, to_rich
+from bench.servers import bench_stack, delete_topics
 from flagpost.entry_point import entry_point
 from flagpost.errors import Refused
 from flagpost.progress import progress_bar
 from flagpost.settings import KafkaClient
 
 console = Console()
+app = typer.Typer(
+    help="Other tools at the job of Flagpost. All of them: python -m bench --only peers",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Of " + ", ".join(peer.name for peer in PEERS) + "; all if none."),
+]
 
 
+@app.command()
 @entry_point
-def main(
-    *,
-    events: Annotated[int, typer.Option(min=1_000, help="Transactions in the topic.")] = 1_000_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
-    peer: Annotated[
-        list[str] | None,
-        typer.Option(help="This one alone; may be given again. All if none.", metavar="NAME"),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Where peers.json and peers.md go.")] = (
-        ROOT / "bench" / "results"
-    ),
-) -> None:
-    """Compare Flagpost with other tools at the same job. Takes some 20 minutes.
+def install(names: Names = None) -> None:
+    """Install peers under .flagpost/bench/peers: some minutes, and 1 GB of disk for all.
 
-    The peers are kafka-streams, bytewax, quix, faust and tutorial. Each is installed under
-    .flagpost/bench/peers on first use, which takes minutes and a network; one that cannot be is
-    left out. The slowest gets fewer events.
+    Their packages and jars are locked by hashes, and none of them is the project's. What is there
+    already stays. One that cannot be installed here is told, and the others go on.
 
-    Example: python -m bench.peers --events 100000 --repeats 1 --peer bytewax --peer quix
+    Example: python -m bench.peers install bytewax kafka-streams
     """
-    unknown = set(peer or ()) - {each.name for each in PEERS}
-    if unknown:
-        names = ", ".join(each.name for each in PEERS)
-        raise Refused(f"--peer {', '.join(sorted(unknown))}: there are {names}")
-    chosen = [each for each in PEERS if not peer or each.name in peer]
-    with bench_stack(console.print) as stack, progress_bar("measuring") as on_progress:
+    failed = [peer.name for peer in _chosen(names) if not _is_made(peer)]
+    if failed:
+        raise typer.Exit(1)
+
+
+def _is_made(peer: Peer) -> bool:
+    console.print(f"{peer.full_title} ...")
+    try:
+        peer.installation.make()
+    except InstallationFailed as error:
+        console.print(f"{peer.full_title} could not be installed:\n{error}")
+        return False
+    return True
+
+
+@app.command()
+@entry_point
+def compare(
+    names: Names = None,
+    *,
+    events: Annotated[int, typer.Option(min=1_000, help="Transactions in the topic.")] = 100_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 1,
+) -> None:
+    """Run peers and Flagpost in turns on the same topic, and show what came out.
+
+    Example: python -m bench.peers compare bytewax --events 1000000 --repeats 3
+    """
+    chosen = _chosen(names)
+    with bench_stack(console.print) as stack, progress_bar("peers") as on_progress:
         delete_topics(stack)
         bench = Bench(
             stack=stack,
@@ -57,24 +78,17 @@ def main(
             is_quick=False,
         )
         section = measure_peers(bench, on_progress, chosen)
-    report = Report(conditions=conditions(repeats), sections=[section])
-    _show(report)
-    _keep(report, out)
-
-
-def _show(report: Report) -> None:
-    console.print(describe(report.conditions))
-    for sheet in (goal_sheet(report.goals), *sheets(report.sections[0])):
+    for sheet in (goal_sheet(section.goals), *sheets(section)):
         console.print(to_rich(sheet))
-    console.print(report.sections[0].how)
+    console.print(section.how)
 
 
-def _keep(report: Report, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "peers.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    (out / "peers.md").write_text(to_markdown(report))
-    console.print(f"Kept in {out.name}: peers.json and peers.md.")
+def _chosen(names: list[str] | None) -> list[Peer]:
+    known = {peer.name: peer for peer in PEERS}
+    if unknown := set(names or ()) - known.keys():
+        raise Refused(f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    return [known[name] for name in names or known]
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from bench.messages import find_log
 from bench.parts import Bench, OnProgress, in_turns
-from bench.peers.catalogue import PEERS, Peer, Ready
-from bench.peers.installation import LeftOut
+from bench.peers.catalogue import PEERS, Peer
 from bench.peers.reference import Reference, calculate_reference
 from bench.peers.runs import PeerRun, run_peer
 from bench.results import Figure, Goal, Row, Section, Table, row
@@ -18,7 +17,9 @@ from bench.runs import Kind, measure
 from bench.servers import PARTITIONS
 from flagpost.settings import KafkaClient, Settings
 
-NAME = "peers"
+NAME, TITLE = "peers", "Peers"
+SPEED = "Speed and cost"
+RATE = "thousand events/s"
 
 _HOW = (
     "The same job on the same topic of {partitions} partitions, in one process each: decode, the "
@@ -42,34 +43,24 @@ class Contestant:
 
 
 def measure_peers(bench: Bench, on_progress: OnProgress, peers: Sequence[Peer] = PEERS) -> Section:
-    """Install the peers on first use and let all take turns with Flagpost. Blocks for minutes.
-
-    A peer that cannot be installed here is left out, and the section says why.
+    """Let those peers that are installed take turns with Flagpost. Blocks for minutes.
 
     Raises:
         Miscounted: somebody has lost or doubled messages.
         subprocess.CalledProcessError: somebody failed.
     """
-    ready, left_out = _make_ready(peers)
+    present = [peer for peer in peers if peer.installation.is_there]
+    absent = [peer.title for peer in peers if peer not in present]
+    if not present:
+        return Section(NAME, TITLE, _absence(absent), [])
     flagposts = {client: _flagpost(bench, client) for client in bench.clients}
-    others = [_peer(bench, peer, how) for peer, how in ready.items()]
+    others = [_peer(bench, peer) for peer in present]
     for client in bench.clients:  # the first start ever compiles the kernels
         measure(bench.filled(find_log(bench.events), PARTITIONS), client, Kind.START, 0)
     runs: dict[Contestant, list[PeerRun]] = {}
     for contestant in in_turns(bench.repeats, [*flagposts.values(), *others], on_progress):
         runs.setdefault(contestant, []).append(contestant.run())
-    return section_of(runs, flagposts, left_out)
-
-
-def _make_ready(peers: Sequence[Peer]) -> tuple[dict[Peer, Ready], dict[str, str]]:
-    """Install them; those that cannot be have a reason each."""
-    ready, left_out = dict[Peer, Ready](), dict[str, str]()
-    for peer in peers:
-        try:
-            ready[peer] = peer.make_ready()
-        except LeftOut as reason:
-            left_out[peer.title] = str(reason)
-    return ready, left_out
+    return section_of(runs, flagposts, absent)
 
 
 def _flagpost(bench: Bench, client: KafkaClient) -> Contestant:
@@ -91,18 +82,18 @@ def _run_flagpost(settings: Settings, client: KafkaClient, events: int) -> PeerR
     )
 
 
-def _peer(bench: Bench, peer: Peer, how: Ready) -> Contestant:
+def _peer(bench: Bench, peer: Peer) -> Contestant:
     events = bench.events // peer.one_of
     log = find_log(events)
     run = partial(
         run_peer,
         bench.filled(log, PARTITIONS),
-        how.command,
+        peer.command(),
         events,
         _reference(log),
         commits_to_kafka=peer.commits_to_kafka,
     )
-    return Contestant(f"{peer.title} {how.version}", events, run, peer.goals)
+    return Contestant(peer.full_title, events, run, peer.goals)
 
 
 def _reference(log: Path) -> Reference:
@@ -114,20 +105,20 @@ def _reference(log: Path) -> Reference:
 def section_of(
     runs: Mapping[Contestant, Sequence[PeerRun]],
     flagposts: Mapping[KafkaClient, Contestant],
-    left_out: Mapping[str, str],
+    absent: Sequence[str],
 ) -> Section:
     """Arrange what was found, a row for each contestant.
 
     Args:
         runs: At least one of each contestant.
         flagposts: Those of them that are Flagpost.
-        left_out: The reason for each peer that did not run.
+        absent: The titles of the peers that are not installed.
     """
     rates = {each: _rate(each, of_it) for each, of_it in runs.items()}
     speed = Table(
-        "Speed and cost",
+        SPEED,
         [
-            "thousand events/s",
+            RATE,
             "whole process, s",
             "processor s per million events",
             "peak memory, MB",
@@ -152,8 +143,8 @@ def section_of(
             for each, of_it in runs.items()
         ],
     )
-    how = " ".join([_HOW.format(partitions=PARTITIONS), *map(_absence, left_out.items())])
-    return Section(NAME, "Peers", how, [speed, rows], _goals(rates, flagposts))
+    how = f"{_HOW.format(partitions=PARTITIONS)} {_absence(absent)}".rstrip()
+    return Section(NAME, TITLE, how, [speed, rows], _goals(rates, flagposts))
 
 
 def _rate(contestant: Contestant, runs: Sequence[PeerRun]) -> Figure:
@@ -186,6 +177,10 @@ def _goals(
     ]
 
 
-def _absence(left_out: tuple[str, str]) -> str:
-    title, reason = left_out
-    return f"{title} is left out: it {reason}."
+def _absence(titles: Sequence[str]) -> str:
+    if not titles:
+        return ""
+    return (
+        f"Not installed, so not measured: {', '.join(titles)}. "
+        "`python -m bench.peers install` installs them in environments of their own."
+    )

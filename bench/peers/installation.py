@@ -1,13 +1,13 @@
-"""Each peer's own environment under .flagpost/bench/peers, made on first use."""
+"""Each peer's own folder under .flagpost/bench/peers, filled with what its lock names."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from rich import print as show
 
 from bench.servers import BENCH_HOME
 
@@ -15,63 +15,82 @@ PEERS_HOME = BENCH_HOME / "peers"
 HERE = Path(__file__).parent
 
 
-class LeftOut(Exception):
-    """A peer cannot run on this machine: the message says what it needs."""
+class InstallationFailed(Exception):
+    """A peer cannot be installed here; the message is the end of what the installer said."""
 
 
-def python_of(name: str) -> Path:
-    """Return the Python of a peer's virtual environment. Blocks while it is made, once.
+@dataclass(frozen=True)
+class Installation:
+    """A folder that is filled once for the same sources.
 
-    Raises:
-        LeftOut: its packages cannot be installed.
+    Attributes:
+        home: the folder, its own.
+        lock: names each package or jar with its version and its hash.
+        programs: what is compiled, or nothing.
+        fill: blocks while it fills the empty folder; raises `InstallationFailed`.
     """
+
+    home: Path
+    lock: Path
+    fill: Callable[[], None]
+    programs: Sequence[Path] = ()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder has been filled from these very sources."""
+        return self._mark.exists() and self._mark.read_text() == self._digest()
+
+    def make(self) -> None:
+        """Fill the folder unless that is done. Blocks for up to minutes.
+
+        Raises:
+            InstallationFailed: it could not be filled.
+        """
+        if self.is_there:
+            return
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        self.fill()
+        self._mark.write_text(self._digest())
+
+    def version_of(self, package: str) -> str:
+        """Look a version up in the lock, be it `package==1.2` or `group package 1.2`."""
+        found = re.search(rf"^(?:\S+ )?{package}(?:==| )(\S+)", self.lock.read_text(), re.MULTILINE)
+        assert found, f"{package} is not in {self.lock}"
+        return found[1]
+
+    @property
+    def _mark(self) -> Path:
+        return self.home / "made-from.sha256"
+
+    def _digest(self) -> str:
+        sources = (self.lock, *self.programs)
+        return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def python_environment(name: str) -> Installation:
+    """Return the virtual environment of a peer in Python."""
     home, requirements = PEERS_HOME / name, HERE / "requirements" / f"{name}.txt"
-    python = home / "bin" / "python"
-    with_pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    pip = [str(python_of(home)), "-m", "pip", "--disable-pip-version-check", "--quiet"]
 
-    def build() -> None:
-        _run([sys.executable, "-m", "venv", str(home)])
-        _run([*with_pip, "install", "--require-hashes", "--requirement", str(requirements)])
+    def fill() -> None:
+        run([sys.executable, "-m", "venv", str(home)])
+        run([*pip, "install", "--require-hashes", "--requirement", str(requirements)])
 
-    build_once(home, [requirements], build, f"Installing {requirements.name} for {name} ...")
-    return python
+    return Installation(home, requirements, fill)
 
 
-def jars_of(name: str) -> Path:
-    """Return the folder with the classes and jars of a Maven project. Blocks, once.
+def python_of(home: Path) -> Path:
+    """Return the Python of a virtual environment."""
+    return home / "bin" / "python"
+
+
+def run(command: list[str]) -> None:
+    """Run a step of an installation. Blocks.
 
     Raises:
-        LeftOut: Java or Maven is missing, or the build fails.
+        InstallationFailed: it failed.
     """
-    missing = [command for command in ("java", "javac", "mvn") if shutil.which(command) is None]
-    if missing:
-        raise LeftOut(f"needs Java 17 and Maven 3.8 or later: no {', '.join(missing)} here")
-    home, project = PEERS_HOME / f"{name}-jars", HERE / name.replace("-", "_") / "pom.xml"
-    sources = [project, *sorted(project.parent.rglob("*.java"))]
-    maven = ["mvn", "--batch-mode", "--quiet", "--strict-checksums", f"--file={project}"]
-
-    def build() -> None:
-        _run([*maven, "process-classes", f"-Dhome={home}"])
-
-    build_once(home, sources, build, f"Building {name} with Maven ...")
-    return home
-
-
-def build_once(home: Path, sources: Sequence[Path], build: Callable[[], None], line: str) -> None:
-    """Build into an empty folder, unless that has been done with these very sources."""
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    mark = home / "built-from.sha256"
-    if mark.exists() and mark.read_text() == digest:
-        return
-    show(line)
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    build()
-    mark.write_text(digest)
-
-
-def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
-        show((done.stderr or done.stdout).strip()[-2000:])
-        raise LeftOut("could not be installed")
+        raise InstallationFailed((done.stderr or done.stdout).strip()[-2000:])

@@ -189,36 +189,3 @@ def test_rates_are_of_the_events_that_each_got_and_goals_of_medians() -> None:
     assert (goal.name, goal.found, goal.is_reached) == ("Flagpost / slow", 5.0, True)
 
 
-def test_the_section_says_who_is_left_out_and_why() -> None:
-    flagpost = contestant("Flagpost", 1_000)
-
-    section = section_of(
-        {flagpost: [peer_run(1.0, None)]}, {"confluent": flagpost}, {"Kafka Streams": "needs Java"}
-    )
-
-    assert section.how.endswith("Kafka Streams is left out: it needs Java.")
-    assert section.goals == []
-
-
-def test_without_java_kafka_streams_is_left_out_with_what_it_needs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda command: None if command == "mvn" else command)
-
-    with pytest.raises(LeftOut, match=r"needs Java 17 and Maven .*: no mvn here"):
-        jars_of("kafka-streams")
-
-
-def test_an_environment_is_built_once_and_again_when_its_sources_change(tmp_path: Path) -> None:
-    source, home, built = tmp_path / "requirements.txt", tmp_path / "home", list[str]()
-
-    def build_once() -> None:
-        installation.build_once(home, [source], lambda: built.append("again"), "Building ...")
-
-    source.write_text("a==1")
-    build_once()
-    build_once()
-    assert built == ["again"]
-    source.write_text("a==2")
-    build_once()
-    assert built == ["again", "again"]
