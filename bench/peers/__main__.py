@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: installs other tools that do Flagpost's job, and compares single ones."""
+"""`python -m bench.peers`: installs other tools that do this job, and compares single ones."""
 
 from typing import Annotated, get_args
 
@@ -86,7 +86,9 @@ def compare(
 def _chosen(names: list[str] | None) -> list[Peer]:
     known = {peer.name: peer for peer in PEERS}
     if unknown := set(names or ()) - known.keys():
-        raise Refused(f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+        raise Refused(
+            f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(known)}"
+        )
     return [known[name] for name in names or known]
 
 

@@ -20,6 +20,7 @@ class Peer:
         goals: how many times as fast Flagpost has to be with each client.
         one_of: it gets one of so many messages, since it is so slow.
         commits_to_kafka: false if its offsets are elsewhere and Kafka knows nothing of them.
+        is_timely: whether it is made for rows that come soon, so that its latency is of interest.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Peer:
     goals: Mapping[KafkaClient, float]
     one_of: int = field(default=1, kw_only=True)
     commits_to_kafka: bool = field(default=True, kw_only=True)
+    is_timely: bool = field(default=True, kw_only=True)
 
     @property
     def full_title(self) -> str:
@@ -73,6 +75,7 @@ PEERS = (
         "faust-streaming",
         *_in_python("faust"),
         {"confluent": 5, "kafka-python": 1},
+        is_timely=False,
     ),
     Peer(
         "tutorial",
@@ -81,5 +84,6 @@ PEERS = (
         *_in_python("tutorial"),
         {"kafka-python": 1},
         one_of=100,
+        is_timely=False,
     ),
 )

@@ -7,25 +7,27 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench.latency import SLOW, steady_stream
 from bench.messages import find_log
 from bench.parts import Bench, OnProgress, in_turns
 from bench.peers.catalogue import PEERS, Peer
 from bench.peers.reference import Reference, calculate_reference
 from bench.peers.runs import PeerRun, run_peer
+from bench.peers.timeliness import Timeliness, latency_table, watch_peer
 from bench.results import Figure, Goal, Row, Section, Table, row
 from bench.runs import Kind, measure
 from bench.servers import PARTITIONS
 from flagpost.settings import KafkaClient, Settings
 
 NAME, TITLE = "peers", "Peers"
-SPEED = "Speed and cost"
-RATE = "thousand events/s"
+SPEED = "Speed and cost, the same job end to end"
+"""The title of the table whose first column has the rates."""
 
 _HOW = (
     "The same job on the same topic of {partitions} partitions, in one process each: decode, the "
     "four windows of the customer by event time, a logistic regression, flagged rows to PostgreSQL "
     "before offsets are committed. Rates run from the first message to the last commit; processor "
-    "time and memory are those of the whole process with its start. A row differs if it is "
+    "time is that of the whole process with its start. A row differs if it is "
     "missing, too many or of another probability than in a plain calculation over the log. "
     "Flagpost runs as it is and does more: terminals, labels, 30 features, a model of its own, the "
     "journal, each effect once."
@@ -57,10 +59,16 @@ def measure_peers(bench: Bench, on_progress: OnProgress, peers: Sequence[Peer] =
     others = [_peer(bench, peer) for peer in present]
     for client in bench.clients:  # the first start ever compiles the kernels
         measure(bench.filled(find_log(bench.events), PARTITIONS), client, Kind.START, 0)
+    contestants = [*flagposts.values(), *others]
     runs: dict[Contestant, list[PeerRun]] = {}
-    for contestant in in_turns(bench.repeats, [*flagposts.values(), *others], on_progress):
+    for contestant in in_turns(bench.repeats, contestants, lambda done: on_progress(done / 2)):
         runs.setdefault(contestant, []).append(contestant.run())
-    return section_of(runs, flagposts, absent)
+    timely, latencies = [peer for peer in present if peer.is_timely], dict[str, list[Timeliness]]()
+    stream = steady_stream(SLOW, 2 if bench.is_quick else 6)
+    for peer in in_turns(bench.repeats, timely, lambda done: on_progress((1 + done) / 2)):
+        found = watch_peer(bench.stack, peer, stream)
+        latencies.setdefault(peer.full_title, []).append(found)
+    return section_of(runs, flagposts, latencies, absent)
 
 
 def _flagpost(bench: Bench, client: KafkaClient) -> Contestant:
@@ -76,7 +84,6 @@ def _run_flagpost(settings: Settings, client: KafkaClient, events: int) -> PeerR
         seconds=run.seconds,
         wall_seconds=run.wall_seconds,
         cpu_seconds=run.cpu_seconds,
-        peak_memory_bytes=run.peak_memory_bytes,
         flagged=run.flagged or 0,
         differing=None,
     )
@@ -105,6 +112,7 @@ def _reference(log: Path) -> Reference:
 def section_of(
     runs: Mapping[Contestant, Sequence[PeerRun]],
     flagposts: Mapping[KafkaClient, Contestant],
+    latencies: Mapping[str, Sequence[Timeliness]],
     absent: Sequence[str],
 ) -> Section:
     """Arrange what was found, a row for each contestant.
@@ -112,16 +120,16 @@ def section_of(
     Args:
         runs: At least one of each contestant.
         flagposts: Those of them that are Flagpost.
+        latencies: At least one of each peer that is timely, by its title.
         absent: The titles of the peers that are not installed.
     """
     rates = {each: _rate(each, of_it) for each, of_it in runs.items()}
     speed = Table(
         SPEED,
         [
-            RATE,
+            "thousand events/s",
             "whole process, s",
             "processor s per million events",
-            "peak memory, MB",
         ],
         [
             Row(each.title, [rates[each], *_costs(each, of_it)], digits=1)
@@ -144,7 +152,9 @@ def section_of(
         ],
     )
     how = f"{_HOW.format(partitions=PARTITIONS)} {_absence(absent)}".rstrip()
-    return Section(NAME, TITLE, how, [speed, rows], _goals(rates, flagposts))
+    return Section(
+        NAME, TITLE, how, [speed, latency_table(latencies), rows], _goals(rates, flagposts)
+    )
 
 
 def _rate(contestant: Contestant, runs: Sequence[PeerRun]) -> Figure:
@@ -157,7 +167,6 @@ def _costs(contestant: Contestant, runs: Sequence[PeerRun]) -> list[Figure]:
     return [
         Figure.of([run.wall_seconds for run in runs]),
         Figure.of([per_million * run.cpu_seconds for run in runs]),
-        Figure.of([1e-6 * run.peak_memory_bytes for run in runs]),
     ]
 
 

@@ -169,9 +169,10 @@ class Flagged(NamedTuple):
 
 
 class Scorer:
-    """Flags transactions by the regression."""
+    """Flags transactions whose probability reaches a threshold."""
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
         self._regression = LogisticRegression.load()
 
     def score(self, history: History, transaction: Transaction) -> Flagged | None:
@@ -179,7 +180,7 @@ class Scorer:
         cents = transaction.cents
         features = history.observe(transaction.time_ms, cents)
         probability = self._regression.probability(features)
-        if probability < self._regression.threshold:
+        if probability < self._threshold:
             return None
         return Flagged(
             transaction.transaction_id,

@@ -12,13 +12,16 @@ from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
 from bench.peers.installation import PEERS_HOME
-from bench.peers.job import CREATE_TABLE, TABLE
+from bench.peers.job import CREATE_TABLE, TABLE, LogisticRegression
 from bench.peers.reference import Reference
 from bench.peers.task import Task
 from bench.process import run_measured
 from bench.runs import Miscounted
 from bench.servers import ROOT, TOPIC_PREFIX
 from flagpost.settings import Settings
+
+COMMIT_SECONDS = 1.0
+"""How often a peer that commits by the clock does so; tools have defaults from 3 to 30."""
 
 _SECONDS = re.compile(r"^seconds=([\d.]+)", re.MULTILINE)
 
@@ -34,7 +37,6 @@ class PeerRun(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     wall_seconds: float
     cpu_seconds: float
-    peak_memory_bytes: int
     flagged: int
     differing: int | None
 
@@ -51,7 +53,7 @@ def run_peer(
     group = f"{TOPIC_PREFIX}{uuid4().hex[:8]}"
     database_url = settings.database_url.get_secret_value()
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    _empty_table(database_url)
+    empty_table(database_url)
     with TemporaryDirectory(dir=PEERS_HOME) as folder:
         task = Task(
             bootstrap=settings.kafka_bootstrap,
@@ -59,6 +61,9 @@ def run_peer(
             topic=settings.topic,
             group=group,
             events=events,
+            threshold=LogisticRegression.load().threshold,
+            commit_seconds=COMMIT_SECONDS,
+            is_live=False,
             state_folder=Path(folder),
         )
         usage = run_measured(command, {**os.environ, **task.to_environment()}, ROOT)
@@ -70,18 +75,31 @@ def run_peer(
         seconds=float(_SECONDS.findall(usage.stdout)[-1]),
         wall_seconds=usage.wall_seconds,
         cpu_seconds=usage.cpu_seconds,
-        peak_memory_bytes=usage.peak_memory_bytes,
         flagged=len(rows),
         differing=right.count_differing(rows),
     )
 
 
-def _empty_table(database_url: str) -> None:
+def empty_table(database_url: str) -> None:
     """Make the table or empty it, and let the database finish earlier writing."""
     with psycopg.connect(database_url, autocommit=True) as database:
         database.execute(CREATE_TABLE)
         database.execute(f"TRUNCATE {TABLE}")
         database.execute("CHECKPOINT")
+
+
+def count_rows(database_url: str) -> int:
+    """Count what has been flagged so far."""
+    with psycopg.connect(database_url) as database:
+        [(count,)] = database.execute(f"SELECT count(*) FROM {TABLE}").fetchall()  # noqa: S608
+        return int(count)
+
+
+def writers_of_rows(database_url: str) -> dict[str, int]:
+    """Return by its id which database transaction wrote each row."""
+    query = f"SELECT transaction_id, xmin::text::bigint FROM {TABLE}"  # noqa: S608
+    with psycopg.connect(database_url) as database:
+        return dict(database.execute(query).fetchall())
 
 
 def _read_rows(database_url: str) -> dict[str, float]:

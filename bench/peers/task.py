@@ -6,34 +6,45 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Self
 
-VARIABLE = "PEER_{}"
+import msgspec
 
-COMMIT_SECONDS = 1.0
-"""How often a peer that commits by the clock does so; tools have defaults from 3 to 30."""
+VARIABLE = "PEER_{}"
 
 
 class Task(NamedTuple):
-    """One run of a peer: everything in the topic, in a group that is new."""
+    """One run of a peer: so many events of a topic, in a group that is new.
+
+    Attributes:
+        threshold: a probability from here on is flagged.
+        commit_seconds: how often it commits, if it does so by the clock.
+        is_live: whether the events are still to come; otherwise they are all there.
+        state_folder: empty and the peer's own.
+    """
 
     bootstrap: str
     database_url: str
     topic: str
     group: str
     events: int
+    threshold: float
+    commit_seconds: float
+    is_live: bool
     state_folder: Path
-    """Empty and the peer's own."""
 
     @classmethod
     def from_environment(cls) -> Self:
         """Read what `to_environment` has written."""
-        told = {name: os.environ[VARIABLE.format(name.upper())] for name in cls._fields}
-        return cls(
-            **told | {"events": int(told["events"]), "state_folder": Path(told["state_folder"])}
-        )
+        told = [os.environ[VARIABLE.format(name.upper())] for name in cls._fields]
+        return msgspec.convert(told, cls, strict=False, dec_hook=_path)
 
     def to_environment(self) -> dict[str, str]:
         """Write it for a process of any language."""
         return {VARIABLE.format(name.upper()): str(value) for name, value in self._asdict().items()}
+
+
+def _path(wanted: type, text: str) -> Path:
+    assert wanted is Path
+    return Path(text)
 
 
 class Stopwatch:

@@ -1,6 +1,8 @@
 """The job of the peers, the reference that they are checked with, and the tables."""
 
-import shutil
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.peers import installation
-from bench.peers.comparison import Contestant, section_of
-from bench.peers.installation import LeftOut, jars_of
+from bench.parts import Bench
+from bench.peers.catalogue import PEERS, Peer
+from bench.peers.comparison import Contestant, measure_peers, section_of
+from bench.peers.installation import Installation, InstallationFailed
 from bench.peers.job import (
     DAY_MS,
     FEATURES,
@@ -28,7 +31,9 @@ from bench.peers.job import (
 from bench.peers.reference import Reference, calculate_reference, window_features
 from bench.peers.runs import PeerRun
 from bench.peers.task import Task
+from bench.peers.timeliness import Timeliness
 from bench.results import Figure, Table
+from flagpost.settings import Settings
 
 START_MS = 1_735_689_600_000
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -105,7 +110,7 @@ def test_what_the_job_flags_is_what_the_reference_flags(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(log_of(transactions))
     right = calculate_reference(log)
-    scorer, histories = Scorer(), dict[str, History]()
+    scorer, histories = Scorer(LogisticRegression.load().threshold), dict[str, History]()
 
     scored = [
         scorer.score(histories.setdefault(each.user_id, History()), each)
@@ -135,8 +140,12 @@ def test_of_rows_with_one_id_the_last_is_written() -> None:
     assert columns(rows) == [["A"], ["C1"], [START], [2], [0.6]]
 
 
-def test_a_task_survives_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    task = Task("broker:1", "postgresql://a:b@c/d", "topic", "group", 1_000, tmp_path)
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_task_survives_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_live: bool
+) -> None:
+    url = "postgresql://a:b@c/d"
+    task = Task("broker:1", url, "topic", "group", 1_000, 0.5, 0.01, is_live, tmp_path)
     for name, value in task.to_environment().items():
         monkeypatch.setenv(name, value)
 
@@ -148,7 +157,6 @@ def peer_run(seconds: float, differing: int | None = 0) -> PeerRun:
         seconds=seconds,
         wall_seconds=seconds + 1,
         cpu_seconds=seconds,
-        peak_memory_bytes=100_000_000,
         flagged=8,
         differing=differing,
     )
@@ -178,14 +186,73 @@ def test_rates_are_of_the_events_that_each_got_and_goals_of_medians() -> None:
         slow: [peer_run(seconds) for seconds in (0.01, 0.05, 0.09)],
     }
 
-    section = section_of(runs, {"confluent": flagpost}, {})
+    latencies = {"slow": [Timeliness(9, (1.0, 2.0, 3.0)), Timeliness(9, (3.0, 4.0, 9.0))]}
 
-    speed, rows = section.tables
+    section = section_of(runs, {"confluent": flagpost}, latencies, ["Faust"])
+
+    speed, latency, rows = section.tables
     assert cells(speed, "Flagpost")[:3] == [100, 2.0, 10.0]
     assert cells(speed, "slow")[:3] == [20, 1.05, 50.0]
     assert cells(rows, "Flagpost") == [100_000, 8, None]
     assert cells(rows, "slow") == [1_000, 8, 0]
+    assert cells(latency, "slow") == [2.0, 3.0, 6.0, 9]
     [goal] = section.goals
     assert (goal.name, goal.found, goal.is_reached) == ("Flagpost / slow", 5.0, True)
+    assert "Not installed, so not measured: Faust. `python -m bench.peers install`" in section.how
 
 
+def test_without_any_peer_the_part_says_how_to_install_them_and_runs_nothing(
+    tmp_path: Path,
+) -> None:
+    absent = [replace(peer, installation=installation(tmp_path)) for peer in PEERS]
+    servers = Settings(kafka_bootstrap="nowhere:1", database_url="postgresql://nowhere/x")
+    bench = Bench(stack=servers, clients=["confluent"], repeats=1, events=1_000, is_quick=True)
+
+    section = measure_peers(bench, lambda _: None, absent)
+
+    assert section.tables == []
+    assert "python -m bench.peers install" in section.how
+
+
+def installation(folder: Path, fill: Callable[[], None] = lambda: None) -> Installation:
+    (folder / "a.txt").touch()
+    return Installation(folder / "home", folder / "a.txt", fill)
+
+
+def test_an_installation_is_made_once_and_again_when_its_lock_changes(tmp_path: Path) -> None:
+    filled = list[str]()
+    of_a_peer = installation(tmp_path, lambda: filled.append("again"))
+
+    assert not of_a_peer.is_there
+    of_a_peer.make()
+    of_a_peer.make()
+    assert of_a_peer.is_there
+    assert filled == ["again"]
+    of_a_peer.lock.write_text("a==2")
+    assert not of_a_peer.is_there
+    of_a_peer.make()
+    assert filled == ["again", "again"]
+
+
+def test_what_failed_is_not_there(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise InstallationFailed("no such package")
+
+    of_a_peer = installation(tmp_path, fail)
+
+    with pytest.raises(InstallationFailed):
+        of_a_peer.make()
+    assert not of_a_peer.is_there
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_has_its_version_from_a_lock_that_names_no_index(peer: Peer) -> None:
+    assert re.search(r" \d+\.\d+\.\d+$", peer.full_title)
+    assert "://" not in peer.installation.lock.read_text()
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_every_line_of_a_lock_has_a_hash(peer: Peer) -> None:
+    lock = peer.installation.lock.read_text().replace("\\\n", "")
+
+    assert all(re.search(r"(--hash=sha256:| )[0-9a-f]{64}$", line) for line in lock.splitlines())

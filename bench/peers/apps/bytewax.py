@@ -18,7 +18,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
 from bench.peers.job import UPSERT, Flagged, History, Scorer, Transaction, columns, decode
-from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
+from bench.peers.task import Stopwatch, Task
 
 Keyed = tuple[str, Any]
 
@@ -73,18 +73,18 @@ def main() -> None:
     source = KafkaSource(
         [task.bootstrap],
         [task.topic],
-        tail=False,
+        tail=task.is_live,
         batch_size=10_000,
         add_config={"max.partition.fetch.bytes": 4 << 20, "queued.max.messages.kbytes": 16 << 10},
     )
     flow = Dataflow("peer")
     transactions = op.flat_map_batch("decode", op.input("topic", flow, source), decode_batch)
-    flagged = op.stateful_batch("score", transactions, partial(Customer, Scorer()))
+    flagged = op.stateful_batch("score", transactions, partial(Customer, Scorer(task.threshold)))
     op.output("rows", flagged, PostgresSink(task.database_url))
     init_db_dir(task.state_folder, 1)
     cli_main(
         flow,
-        epoch_interval=timedelta(seconds=COMMIT_SECONDS),
+        epoch_interval=timedelta(seconds=task.commit_seconds),
         recovery_config=RecoveryConfig(task.state_folder),
     )
     stopwatch.finish()

@@ -13,13 +13,14 @@ import psycopg
 import uvloop
 
 from bench.peers.job import UPSERT, History, Scorer, columns, decode
-from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
+from bench.peers.task import Stopwatch, Task
 
 PARTITIONS = 4
 BATCH_EVENTS = 40_000
 BATCH_SECONDS = 1.0
 
-task, scorer, stopwatch = Task.from_environment(), Scorer(), Stopwatch()
+task, stopwatch = Task.from_environment(), Stopwatch()
+scorer = Scorer(task.threshold)
 app = faust.App(
     task.group,
     broker=f"kafka://{task.bootstrap}",
@@ -30,7 +31,7 @@ app = faust.App(
     web_enabled=False,
     key_serializer="raw",
     value_serializer="raw",
-    broker_commit_interval=COMMIT_SECONDS,
+    broker_commit_interval=task.commit_seconds,
     broker_max_poll_records=10_000,
     consumer_auto_offset_reset="earliest",
     consumer_max_fetch_size=4 << 20,

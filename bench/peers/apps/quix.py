@@ -9,14 +9,15 @@ from quixstreams import Application, State
 from quixstreams.sinks.community.postgresql import PostgreSQLSink
 
 from bench.peers.job import TABLE, Flagged, History, Scorer, decode
-from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
+from bench.peers.task import Stopwatch, Task
 
 _HISTORY = "history"
 
 
 def main() -> None:
     """Score everything in the topic."""
-    task, scorer, stopwatch = Task.from_environment(), Scorer(), Stopwatch()
+    task, stopwatch = Task.from_environment(), Stopwatch()
+    scorer = Scorer(task.threshold)
 
     def score(value: bytes, state: State) -> Flagged | None:
         history = History.from_bytes(state.get_bytes(_HISTORY))
@@ -32,7 +33,7 @@ def main() -> None:
         broker_address=task.bootstrap,
         consumer_group=task.group,
         auto_offset_reset="earliest",
-        commit_interval=COMMIT_SECONDS,
+        commit_interval=task.commit_seconds,
         consumer_extra_config={
             "fetch.queue.backoff.ms": 10,
             "max.partition.fetch.bytes": 4 << 20,

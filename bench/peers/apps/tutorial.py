@@ -30,7 +30,7 @@ WINDOWS = {
 def main() -> None:
     """Score everything in the topic."""
     task, stopwatch = Task.from_environment(), Stopwatch()
-    model, threshold = load_model()
+    model = load_model()
     history: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
     database = psycopg2.connect(task.database_url)
     consumer = KafkaConsumer(
@@ -47,7 +47,7 @@ def main() -> None:
         history[transaction["user_id"]].append((time, transaction["amount"]))
         features = window_features(history[transaction["user_id"]], time, transaction["amount"])
         probability = model.predict_proba(pd.DataFrame([features], columns=FEATURES))[0, 1]
-        if probability >= threshold:
+        if probability >= task.threshold:
             with database, database.cursor() as cursor:
                 cents = round(100 * transaction["amount"])
                 row = transaction["transaction_id"], transaction["user_id"], time, cents
@@ -72,7 +72,7 @@ def window_features(
     return features
 
 
-def load_model() -> tuple[SklearnRegression, float]:
+def load_model() -> SklearnRegression:
     """Make a scikit-learn model of the coefficients that all peers use."""
     regression = LogisticRegression.load()
     model = SklearnRegression()
@@ -81,7 +81,7 @@ def load_model() -> tuple[SklearnRegression, float]:
     model.intercept_ = np.array([regression.intercept])
     model.feature_names_in_ = np.array(FEATURES, dtype=object)
     model.n_features_in_ = len(FEATURES)
-    return model, regression.threshold
+    return model
 
 
 if __name__ == "__main__":

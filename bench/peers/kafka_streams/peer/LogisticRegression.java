@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The coefficients that all peers use; a probability from the threshold on is flagged. */
+/** The coefficients that all peers use; which threshold applies is told apart from them. */
 record LogisticRegression(List<String> features, double[] coefficients, double intercept, double threshold) {
 
     static LogisticRegression read(Path file) throws IOException {

@@ -23,9 +23,10 @@ public final class Peer {
         var end = new CountDownLatch(1);
         var progress = new Progress(Long.parseLong(told("EVENTS")), end::countDown);
         var regression = LogisticRegression.read(Path.of(arguments[0]));
+        double threshold = Double.parseDouble(told("THRESHOLD"));
         FlaggedRows.databaseUrl = told("DATABASE_URL");
         try (var streams = new KafkaStreams(
-                topology(told("TOPIC"), regression, progress), configuration(), new RowsFirst())) {
+                topology(told("TOPIC"), regression, threshold, progress), configuration(), new RowsFirst(progress))) {
             streams.setUncaughtExceptionHandler(failure -> {
                 failure.printStackTrace();
                 Runtime.getRuntime().halt(1);
@@ -38,14 +39,15 @@ public final class Peer {
         System.out.println("seconds=" + progress.seconds());
     }
 
-    private static Topology topology(String topic, LogisticRegression regression, Progress progress) {
+    private static Topology topology(
+            String topic, LogisticRegression regression, double threshold, Progress progress) {
         var histories = Stores.keyValueStoreBuilder(
                         Stores.inMemoryKeyValueStore(Scoring.HISTORIES), Serdes.String(), Serdes.ByteArray())
                 // The changelog gets a customer's newest history once a commit, not at each transaction.
                 .withCachingEnabled();
         return new Topology()
                 .addSource("transactions", Serdes.String().deserializer(), new TransactionDeserializer(), topic)
-                .addProcessor("scoring", () -> new Scoring(regression, progress), "transactions")
+                .addProcessor("scoring", () -> new Scoring(regression, threshold, progress), "transactions")
                 .addStateStore(histories, "scoring");
     }
 
@@ -55,7 +57,7 @@ public final class Peer {
         properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, told("BOOTSTRAP"));
         properties.put(StreamsConfig.STATE_DIR_CONFIG, told("STATE_FOLDER"));
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
-        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1_000);
+        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, Math.round(1_000 * Double.parseDouble(told("COMMIT_SECONDS"))));
         properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 256 * MIB);
         properties.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 10_000);
         properties.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");

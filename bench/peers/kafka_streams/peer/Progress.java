@@ -2,12 +2,13 @@ package peer;
 
 import java.util.concurrent.atomic.AtomicLong;
 
-/** Counts messages, from the first to the last of the topic. */
+/** Counts messages, from the first to the last of the topic, and times them until the last commit. */
 final class Progress {
     private final long events;
     private final Runnable atEnd;
     private final AtomicLong seen = new AtomicLong();
     private volatile long beganNanos;
+    private volatile long committedNanos;
 
     Progress(long events, Runnable atEnd) {
         this.events = events;
@@ -24,7 +25,11 @@ final class Progress {
         }
     }
 
+    void committed() {
+        committedNanos = System.nanoTime();
+    }
+
     double seconds() {
-        return (System.nanoTime() - beganNanos) / 1e9;
+        return (committedNanos - beganNanos) / 1e9;
     }
 }

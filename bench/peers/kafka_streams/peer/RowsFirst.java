@@ -13,6 +13,12 @@ import org.apache.kafka.streams.processor.internals.DefaultKafkaClientSupplier;
  * at every commit, also those of a rebalance and of the end.
  */
 final class RowsFirst extends DefaultKafkaClientSupplier {
+    private final Progress progress;
+
+    RowsFirst(Progress progress) {
+        this.progress = progress;
+    }
+
     @Override
     public Consumer<byte[], byte[]> getConsumer(Map<String, Object> config) {
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer()) {
@@ -20,6 +26,7 @@ final class RowsFirst extends DefaultKafkaClientSupplier {
             public void commitSync(Map<TopicPartition, OffsetAndMetadata> offsets) {
                 FlaggedRows.ofThisThread().write();
                 super.commitSync(offsets);
+                progress.committed();
             }
         };
     }

@@ -10,12 +10,14 @@ final class Scoring implements Processor<String, Transaction, Void, Void> {
     static final String HISTORIES = "histories";
 
     private final LogisticRegression regression;
+    private final double threshold;
     private final Progress progress;
     private final double[] features = new double[History.FEATURES];
     private KeyValueStore<String, byte[]> histories;
 
-    Scoring(LogisticRegression regression, Progress progress) {
+    Scoring(LogisticRegression regression, double threshold, Progress progress) {
         this.regression = regression;
+        this.threshold = threshold;
         this.progress = progress;
     }
 
@@ -31,7 +33,7 @@ final class Scoring implements Processor<String, Transaction, Void, Void> {
         histories.put(
                 record.key(), History.observe(history, transaction.timeMs(), transaction.cents(), features));
         double probability = regression.probability(features);
-        if (probability >= regression.threshold()) {
+        if (probability >= threshold) {
             FlaggedRows.ofThisThread().add(transaction, probability);
         }
         progress.count();
