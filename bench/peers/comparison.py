@@ -1,10 +1,8 @@
 """All peers and Flagpost in turns on the same topic."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing import get_context
+from functools import cache, partial
 from pathlib import Path
 
 from bench.latency import SLOW, steady_stream
@@ -56,7 +54,8 @@ def measure_peers(bench: Bench, on_progress: OnProgress, peers: Sequence[Peer] =
     if not present:
         return Section(NAME, TITLE, _absence(absent), [])
     flagposts = {client: _flagpost(bench, client) for client in bench.clients}
-    others = [_peer(bench, peer) for peer in present]
+    reference_of = cache(calculate_reference)
+    others = [_peer(bench, peer, reference_of) for peer in present]
     for client in bench.clients:  # the first start ever compiles the kernels
         measure(bench.filled(find_log(bench.events), PARTITIONS), client, Kind.START, 0)
     contestants = [*flagposts.values(), *others]
@@ -89,7 +88,7 @@ def _run_flagpost(settings: Settings, client: KafkaClient, events: int) -> PeerR
     )
 
 
-def _peer(bench: Bench, peer: Peer) -> Contestant:
+def _peer(bench: Bench, peer: Peer, reference_of: Callable[[Path], Reference]) -> Contestant:
     events = bench.events // peer.one_of
     log = find_log(events)
     run = partial(
@@ -97,16 +96,10 @@ def _peer(bench: Bench, peer: Peer) -> Contestant:
         bench.filled(log, PARTITIONS),
         peer.command(),
         events,
-        _reference(log),
+        reference_of(log),
         commits_to_kafka=peer.commits_to_kafka,
     )
     return Contestant(peer.full_title, events, run, peer.goals)
-
-
-def _reference(log: Path) -> Reference:
-    """Calculate it in another process: see `bench.process.Usage`."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-        return apart.submit(calculate_reference, log).result()
 
 
 def section_of(

@@ -21,7 +21,7 @@ from bench.servers import ROOT, TOPIC_PREFIX
 from flagpost.settings import Settings
 
 COMMIT_SECONDS = 1.0
-"""How often a peer that commits by the clock does so; tools have defaults from 3 to 30."""
+"""How often a peer commits; the tools have defaults from 3 to 30."""
 
 _SECONDS = re.compile(r"^seconds=([\d.]+)", re.MULTILINE)
 
@@ -63,6 +63,7 @@ def run_peer(
             events=events,
             threshold=LogisticRegression.load().threshold,
             commit_seconds=COMMIT_SECONDS,
+            flush_seconds=COMMIT_SECONDS,
             is_live=False,
             state_folder=Path(folder),
         )

@@ -16,7 +16,8 @@ class Task(NamedTuple):
 
     Attributes:
         threshold: a probability from here on is flagged.
-        commit_seconds: how often it commits, if it does so by the clock.
+        commit_seconds: how often offsets and state are committed.
+        flush_seconds: how long a row waits at most, if rows are written by the clock.
         is_live: whether the events are still to come; otherwise they are all there.
         state_folder: empty and the peer's own.
     """
@@ -28,6 +29,7 @@ class Task(NamedTuple):
     events: int
     threshold: float
     commit_seconds: float
+    flush_seconds: float
     is_live: bool
     state_folder: Path
 

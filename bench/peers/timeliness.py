@@ -26,8 +26,7 @@ from flagpost.settings import Settings
 from flagpost.torture.waiting import wait_until
 
 TITLE = f"From produced to visible at {SLOW}"
-COMMIT_SECONDS = 0.01
-"""Rows that wait for a commit wait for it no longer than that."""
+COMMIT_SECONDS, FLUSH_SECONDS = 0.1, 0.01
 
 THRESHOLD = 0.0057
 """Flags about one in ten of these payments: those of small amounts, most of new customers."""
@@ -78,6 +77,7 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
             events=2**62,
             threshold=THRESHOLD,
             commit_seconds=COMMIT_SECONDS,
+            flush_seconds=FLUSH_SECONDS,
             is_live=True,
             state_folder=Path(folder),
         )

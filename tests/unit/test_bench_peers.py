@@ -145,7 +145,7 @@ def test_a_task_survives_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_live: bool
 ) -> None:
     url = "postgresql://a:b@c/d"
-    task = Task("broker:1", url, "topic", "group", 1_000, 0.5, 0.01, is_live, tmp_path)
+    task = Task("broker:1", url, "topic", "group", 1_000, 0.5, 0.1, 0.01, is_live, tmp_path)
     for name, value in task.to_environment().items():
         monkeypatch.setenv(name, value)
 
@@ -205,7 +205,7 @@ def test_without_any_peer_the_part_says_how_to_install_them_and_runs_nothing(
     tmp_path: Path,
 ) -> None:
     absent = [replace(peer, installation=installation(tmp_path)) for peer in PEERS]
-    servers = Settings(kafka_bootstrap="nowhere:1", database_url="postgresql://nowhere/x")
+    servers = Settings(kafka_bootstrap="nowhere:1")
     bench = Bench(stack=servers, clients=["confluent"], repeats=1, events=1_000, is_quick=True)
 
     section = measure_peers(bench, lambda _: None, absent)
@@ -223,15 +223,16 @@ def test_an_installation_is_made_once_and_again_when_its_lock_changes(tmp_path: 
     filled = list[str]()
     of_a_peer = installation(tmp_path, lambda: filled.append("again"))
 
-    assert not of_a_peer.is_there
+    was_there = [of_a_peer.is_there]
     of_a_peer.make()
     of_a_peer.make()
-    assert of_a_peer.is_there
+    was_there.append(of_a_peer.is_there)
     assert filled == ["again"]
     of_a_peer.lock.write_text("a==2")
-    assert not of_a_peer.is_there
+    was_there.append(of_a_peer.is_there)
     of_a_peer.make()
     assert filled == ["again", "again"]
+    assert was_there == [False, True, False]
 
 
 def test_what_failed_is_not_there(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def main() -> None:
         [task.bootstrap],
         [task.topic],
         tail=task.is_live,
-        batch_size=10_000,
-        add_config={"max.partition.fetch.bytes": 4 << 20, "queued.max.messages.kbytes": 16 << 10},
+        batch_size=50_000,
+        add_config={"max.partition.fetch.bytes": 16 << 20, "queued.max.messages.kbytes": 64 << 10},
     )
     flow = Dataflow("peer")
     transactions = op.flat_map_batch("decode", op.input("topic", flow, source), decode_batch)

@@ -33,7 +33,7 @@ def main() -> None:
         broker_address=task.bootstrap,
         consumer_group=task.group,
         auto_offset_reset="earliest",
-        commit_interval=task.commit_seconds,
+        commit_interval=task.flush_seconds,
         consumer_extra_config={
             "fetch.queue.backoff.ms": 10,
             "max.partition.fetch.bytes": 4 << 20,

@@ -11,6 +11,7 @@ import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
+import org.apache.kafka.streams.processor.api.ProcessorSupplier;
 import org.apache.kafka.streams.state.Stores;
 
 /** Scores everything in the topic, commits, and prints the seconds from first message to last commit. */
@@ -24,9 +25,10 @@ public final class Peer {
         var progress = new Progress(Long.parseLong(told("EVENTS")), end::countDown);
         var regression = LogisticRegression.read(Path.of(arguments[0]));
         double threshold = Double.parseDouble(told("THRESHOLD"));
+        var flushEvery = Duration.ofMillis(toldMillis("FLUSH_SECONDS"));
         FlaggedRows.databaseUrl = told("DATABASE_URL");
-        try (var streams = new KafkaStreams(
-                topology(told("TOPIC"), regression, threshold, progress), configuration(), new RowsFirst(progress))) {
+        var topology = topology(told("TOPIC"), () -> new Scoring(regression, threshold, flushEvery, progress));
+        try (var streams = new KafkaStreams(topology, configuration(), new RowsFirst(progress))) {
             streams.setUncaughtExceptionHandler(failure -> {
                 failure.printStackTrace();
                 Runtime.getRuntime().halt(1);
@@ -40,14 +42,14 @@ public final class Peer {
     }
 
     private static Topology topology(
-            String topic, LogisticRegression regression, double threshold, Progress progress) {
+            String topic, ProcessorSupplier<String, Transaction, Void, Void> scoring) {
         var histories = Stores.keyValueStoreBuilder(
                         Stores.inMemoryKeyValueStore(Scoring.HISTORIES), Serdes.String(), Serdes.ByteArray())
                 // The changelog gets a customer's newest history once a commit, not at each transaction.
                 .withCachingEnabled();
         return new Topology()
                 .addSource("transactions", Serdes.String().deserializer(), new TransactionDeserializer(), topic)
-                .addProcessor("scoring", () -> new Scoring(regression, threshold, progress), "transactions")
+                .addProcessor("scoring", scoring, "transactions")
                 .addStateStore(histories, "scoring");
     }
 
@@ -57,7 +59,9 @@ public final class Peer {
         properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, told("BOOTSTRAP"));
         properties.put(StreamsConfig.STATE_DIR_CONFIG, told("STATE_FOLDER"));
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
-        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, Math.round(1_000 * Double.parseDouble(told("COMMIT_SECONDS"))));
+        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, toldMillis("COMMIT_SECONDS"));
+        // So long a thread waits for records, and flushes nothing meanwhile.
+        properties.put(StreamsConfig.POLL_MS_CONFIG, 10);
         properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 256 * MIB);
         properties.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 10_000);
         properties.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
@@ -66,6 +70,10 @@ public final class Peer {
         properties.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), "lz4");
         properties.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), MIB / 4);
         return properties;
+    }
+
+    private static long toldMillis(String seconds) {
+        return Math.round(1_000 * Double.parseDouble(told(seconds)));
     }
 
     private static String told(String name) {

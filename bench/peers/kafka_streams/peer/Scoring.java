@@ -1,5 +1,7 @@
 package peer;
 
+import java.time.Duration;
+import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -11,19 +13,23 @@ final class Scoring implements Processor<String, Transaction, Void, Void> {
 
     private final LogisticRegression regression;
     private final double threshold;
+    private final Duration flushEvery;
     private final Progress progress;
     private final double[] features = new double[History.FEATURES];
     private KeyValueStore<String, byte[]> histories;
 
-    Scoring(LogisticRegression regression, double threshold, Progress progress) {
+    Scoring(LogisticRegression regression, double threshold, Duration flushEvery, Progress progress) {
         this.regression = regression;
         this.threshold = threshold;
+        this.flushEvery = flushEvery;
         this.progress = progress;
     }
 
     @Override
     public void init(ProcessorContext<Void, Void> context) {
         histories = context.getStateStore(HISTORIES);
+        context.schedule(
+                flushEvery, PunctuationType.WALL_CLOCK_TIME, now -> FlaggedRows.ofThisThread().write());
     }
 
     @Override
