@@ -68,6 +68,7 @@ PEERS = (
         "quixstreams",
         *_in_python("quix"),
         {"confluent": 5, "kafka-python": 1},
+        one_of=2,
     ),
     Peer(
         "faust",
@@ -75,6 +76,7 @@ PEERS = (
         "faust-streaming",
         *_in_python("faust"),
         {"confluent": 5, "kafka-python": 1},
+        one_of=5,
         is_timely=False,
     ),
     Peer(
@@ -83,7 +85,7 @@ PEERS = (
         "kafka-python",
         *_in_python("tutorial"),
         {"kafka-python": 1},
-        one_of=100,
+        one_of=500,
         is_timely=False,
     ),
 )

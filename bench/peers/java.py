@@ -25,7 +25,7 @@ HOME = PEERS_HOME / "kafka-streams"
 
 _COMPILER = "org.eclipse.jdt.internal.compiler.batch.Main"
 _LANGUAGE = "-17"
-_JAVA_OPTIONS = ("-XX:+UseG1GC", "-Xms1g", "-Xmx1g", "--enable-native-access=ALL-UNNAMED")
+_JAVA_OPTIONS = ("-XX:+UseParallelGC", "-Xms1g", "-Xmx1g", "--enable-native-access=ALL-UNNAMED")
 
 
 def java_program() -> Installation:
