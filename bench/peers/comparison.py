@@ -28,8 +28,8 @@ _HOW = (
     "time is that of the whole process with its start. Latency is measured as Flagpost's, of the "
     "peers that can write soon; what writes by the clock then does so every 10 ms. A row differs "
     "if it is missing, too many or of another probability than in a plain calculation over the "
-    "log. Flagpost runs as it is and does more: terminals, labels, 30 features, a model of its own, the "
-    "journal, each effect once."
+    "log. Flagpost runs as it is and does more: terminals, labels, 30 features, a model of its "
+    "own, the journal, each effect once."
 )
 
 
@@ -146,9 +146,8 @@ def section_of(
         ],
     )
     how = f"{_HOW.format(partitions=PARTITIONS)} {_absence(absent)}".rstrip()
-    return Section(
-        NAME, TITLE, how, [speed, latency_table(latencies), rows], _goals(rates, flagposts)
-    )
+    tables = [speed, latency_table(latencies), rows]
+    return Section(NAME, TITLE, how, tables, [*_goals(rates, flagposts), _same_rows(runs)])
 
 
 def _rate(contestant: Contestant, runs: Sequence[PeerRun]) -> Figure:
@@ -178,6 +177,12 @@ def _goals(
         for peer in rates
         if client in peer.goals
     ]
+
+
+def _same_rows(runs: Mapping[Contestant, Sequence[PeerRun]]) -> Goal:
+    """A comparison of speed means nothing if somebody does another job."""
+    differing = sum(run.differing or 0 for of_it in runs.values() for run in of_it)
+    return Goal("peers: rows that are not those of the reference", differing, most=0)
 
 
 def _absence(titles: Sequence[str]) -> str:

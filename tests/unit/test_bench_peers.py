@@ -196,9 +196,19 @@ def test_rates_are_of_the_events_that_each_got_and_goals_of_medians() -> None:
     assert cells(rows, "Flagpost") == [100_000, 8, None]
     assert cells(rows, "slow") == [1_000, 8, 0]
     assert cells(latency, "slow") == [2.0, 3.0, 6.0, 9]
-    [goal] = section.goals
+    goal, same_rows = section.goals
+    assert same_rows.is_reached
     assert (goal.name, goal.found, goal.is_reached) == ("Flagpost / slow", 5.0, True)
     assert "Not installed, so not measured: Faust. `python -m bench.peers install`" in section.how
+
+
+def test_a_row_that_differs_misses_a_goal() -> None:
+    flagpost, wrong = contestant("Flagpost", 1_000), contestant("wrong", 1_000, 1)
+    runs = {flagpost: [peer_run(1.0, None)], wrong: [peer_run(1.0), peer_run(1.0, differing=1)]}
+
+    *_, same_rows = section_of(runs, {"confluent": flagpost}, {}, []).goals
+
+    assert (same_rows.found, same_rows.is_reached) == (1, False)
 
 
 def test_without_any_peer_the_part_says_how_to_install_them_and_runs_nothing(
