@@ -78,8 +78,10 @@ def compare(
             is_quick=False,
         )
         section = measure_peers(bench, on_progress, chosen)
-    for sheet in (goal_sheet(section.goals), *sheets(section)):
+    for sheet in sheets(section):
         console.print(to_rich(sheet))
+    if section.goals:
+        console.print(to_rich(goal_sheet(section.goals)))
     console.print(section.how)
 
 

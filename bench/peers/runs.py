@@ -14,14 +14,11 @@ from confluent_kafka.admin import AdminClient
 from bench.peers.installation import PEERS_HOME
 from bench.peers.job import CREATE_TABLE, TABLE, LogisticRegression
 from bench.peers.reference import Reference
-from bench.peers.task import Task
+from bench.peers.task import COMMIT_SECONDS, Task
 from bench.process import run_measured
 from bench.runs import Miscounted
 from bench.servers import ROOT, TOPIC_PREFIX
 from flagpost.settings import Settings
-
-COMMIT_SECONDS = 1.0
-"""How often a peer commits; the tools have defaults from 3 to 30."""
 
 _SECONDS = re.compile(r"^seconds=([\d.]+)", re.MULTILINE)
 
@@ -62,7 +59,6 @@ def run_peer(
             group=group,
             events=events,
             threshold=LogisticRegression.load().threshold,
-            commit_seconds=COMMIT_SECONDS,
             flush_seconds=COMMIT_SECONDS,
             is_live=False,
             state_folder=Path(folder),

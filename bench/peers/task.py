@@ -10,13 +10,15 @@ import msgspec
 
 VARIABLE = "PEER_{}"
 
+COMMIT_SECONDS = 1.0
+"""How often offsets and state are committed; the tools have defaults from 3 to 30."""
+
 
 class Task(NamedTuple):
     """One run of a peer: so many events of a topic, in a group that is new.
 
     Attributes:
         threshold: a probability from here on is flagged.
-        commit_seconds: how often offsets and state are committed.
         flush_seconds: how long a row waits at most, if rows are written by the clock.
         is_live: whether the events are still to come; otherwise they are all there.
         state_folder: empty and the peer's own.
@@ -28,7 +30,6 @@ class Task(NamedTuple):
     group: str
     events: int
     threshold: float
-    commit_seconds: float
     flush_seconds: float
     is_live: bool
     state_folder: Path

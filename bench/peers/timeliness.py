@@ -26,8 +26,7 @@ from flagpost.settings import Settings
 from flagpost.torture.waiting import wait_until
 
 TITLE = f"From produced to visible at {SLOW}"
-COMMIT_SECONDS, FLUSH_SECONDS = 0.1, 0.01
-
+FLUSH_SECONDS = 0.005
 THRESHOLD = 0.0062
 """Flags about one in ten of these payments: those of small amounts, most of new customers."""
 
@@ -76,7 +75,6 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
             group=f"{TOPIC_PREFIX}{uuid4().hex[:8]}",
             events=2**62,
             threshold=THRESHOLD,
-            commit_seconds=COMMIT_SECONDS,
             flush_seconds=FLUSH_SECONDS,
             is_live=True,
             state_folder=Path(folder),

@@ -145,7 +145,7 @@ def test_a_task_survives_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_live: bool
 ) -> None:
     url = "postgresql://a:b@c/d"
-    task = Task("broker:1", url, "topic", "group", 1_000, 0.5, 0.1, 0.01, is_live, tmp_path)
+    task = Task("broker:1", url, "topic", "group", 1_000, 0.5, 0.01, is_live, tmp_path)
     for name, value in task.to_environment().items():
         monkeypatch.setenv(name, value)
 

@@ -13,7 +13,7 @@ import psycopg
 import uvloop
 
 from bench.peers.job import UPSERT, History, Scorer, columns, decode
-from bench.peers.task import Stopwatch, Task
+from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
 
 PARTITIONS = 4
 BATCH_EVENTS = 40_000
@@ -31,7 +31,7 @@ app = faust.App(
     web_enabled=False,
     key_serializer="raw",
     value_serializer="raw",
-    broker_commit_interval=task.commit_seconds,
+    broker_commit_interval=COMMIT_SECONDS,
     broker_max_poll_records=10_000,
     consumer_auto_offset_reset="earliest",
     consumer_max_fetch_size=4 << 20,

@@ -25,7 +25,7 @@ public final class Peer {
         var progress = new Progress(Long.parseLong(told("EVENTS")), end::countDown);
         var regression = LogisticRegression.read(Path.of(arguments[0]));
         double threshold = Double.parseDouble(told("THRESHOLD"));
-        var flushEvery = Duration.ofMillis(toldMillis("FLUSH_SECONDS"));
+        var flushEvery = Duration.ofMillis(Math.round(1_000 * Double.parseDouble(told("FLUSH_SECONDS"))));
         FlaggedRows.databaseUrl = told("DATABASE_URL");
         var topology = topology(told("TOPIC"), () -> new Scoring(regression, threshold, flushEvery, progress));
         try (var streams = new KafkaStreams(topology, configuration(), new RowsFirst(progress))) {
@@ -59,7 +59,7 @@ public final class Peer {
         properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, told("BOOTSTRAP"));
         properties.put(StreamsConfig.STATE_DIR_CONFIG, told("STATE_FOLDER"));
         properties.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
-        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, toldMillis("COMMIT_SECONDS"));
+        properties.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1_000);
         // So long a thread waits for records, and flushes nothing meanwhile.
         properties.put(StreamsConfig.POLL_MS_CONFIG, 10);
         properties.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 256 * MIB);
@@ -70,10 +70,6 @@ public final class Peer {
         properties.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), "lz4");
         properties.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), MIB / 4);
         return properties;
-    }
-
-    private static long toldMillis(String seconds) {
-        return Math.round(1_000 * Double.parseDouble(told(seconds)));
     }
 
     private static String told(String name) {
