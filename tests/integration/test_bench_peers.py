@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import Producer
+from pydantic import SecretStr
 
 from bench.peers import runs
 from bench.peers.job import Transaction
@@ -49,7 +50,9 @@ def settings(
     for line in log.read_bytes().splitlines():
         producer.produce(topic, line)
     producer.flush()
-    return Settings(kafka_bootstrap=kafka_bootstrap, database_url=database_url, topic=topic)
+    return Settings(
+        kafka_bootstrap=kafka_bootstrap, database_url=SecretStr(database_url), topic=topic
+    )
 
 
 def test_a_peer_flags_the_rows_of_the_reference_and_commits_all(
