@@ -26,7 +26,7 @@ _HOW = (
     "four windows of the customer by event time, a logistic regression, flagged rows to PostgreSQL "
     "before offsets are committed. Rates run from the first message to the last commit; processor "
     "time is that of the whole process with its start. Latency is measured as Flagpost's, of the "
-    "peers that can write soon; what writes by the clock then does so every 5 ms. A row differs "
+    "peers that can write soon; what writes by the clock then does so every 10 ms. A row differs "
     "if it is missing, too many or of another probability than in a plain calculation over the "
     "log. Flagpost runs as it is and does more: terminals, labels, 30 features, a model of its "
     "own, the journal, each effect once."

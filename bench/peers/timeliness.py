@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from flagpost.settings import Settings
 from flagpost.torture.waiting import wait_until
 
 TITLE = f"From produced to visible at {SLOW}"
-FLUSH_SECONDS = 0.005
+FLUSH_SECONDS = 0.01
 THRESHOLD = 0.0062
 """Flags about one in ten of these payments: those of small amounts, most of new customers."""
 
@@ -66,8 +66,11 @@ def watch_peer(stack: Settings, peer: Peer, stream: Stream) -> Timeliness:
 
 @contextmanager
 def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
-    """Run a peer until the context is left; what it had still to do does not matter then."""
-    with TemporaryDirectory(dir=PEERS_HOME) as folder:
+    """Run a peer until the context is left; what it had still to do does not matter then.
+
+    What it has said is a note of an `AssertionError`.
+    """
+    with TemporaryDirectory(dir=PEERS_HOME) as folder, TemporaryFile("w+") as output:
         task = Task(
             bootstrap=settings.kafka_bootstrap,
             database_url=settings.database_url.get_secret_value(),
@@ -80,9 +83,15 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
             state_folder=Path(folder),
         )
         environment = {**os.environ, **task.to_environment()}
-        process = subprocess.Popen(peer.command(), env=environment, cwd=ROOT)  # noqa: S603 - ours
+        process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+            peer.command(), env=environment, cwd=ROOT, stdout=output, stderr=output
+        )
         try:
             yield
+        except AssertionError as error:
+            output.seek(0)
+            error.add_note(output.read()[-2000:])
+            raise
         finally:
             process.kill()
             process.wait()

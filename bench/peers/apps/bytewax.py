@@ -12,6 +12,7 @@ import bytewax.operators as op
 import psycopg
 from bytewax.connectors.kafka import KafkaSource, KafkaSourceMessage
 from bytewax.dataflow import Dataflow
+from bytewax.inputs import StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -41,6 +42,41 @@ class Customer(StatefulBatchLogic[Transaction, Flagged, bytes]):
         return self._history.to_bytes()
 
 
+Messages = list[KafkaSourceMessage[bytes, bytes]]
+
+
+class WatchedSource(KafkaSource):
+    """Bytewax's own; a stopwatch begins when the first messages have come."""
+
+    def __init__(self, task: Task, stopwatch: Stopwatch) -> None:
+        super().__init__(
+            [task.bootstrap],
+            [task.topic],
+            tail=task.is_live,
+            batch_size=20_000,
+            add_config={
+                "max.partition.fetch.bytes": 16 << 20,
+                "queued.max.messages.kbytes": 64 << 10,
+            },
+        )
+        self._stopwatch = stopwatch
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: int | None
+    ) -> StatefulSourcePartition[KafkaSourceMessage[bytes, bytes], int | None]:
+        partition = super().build_part(step_id, for_part, resume_state)
+        poll = partition.next_batch
+
+        def next_batch() -> Messages:
+            messages: Messages = poll()
+            if messages:
+                self._stopwatch.begin()
+            return messages
+
+        partition.next_batch = next_batch
+        return partition
+
+
 class PostgresPartition(StatelessSinkPartition[Keyed]):
     """A worker's connection."""
 
@@ -68,20 +104,13 @@ def main() -> None:
     """Score everything in the topic."""
     task, stopwatch = Task.from_environment(), Stopwatch()
 
-    def decode_batch(messages: list[KafkaSourceMessage[bytes, bytes]]) -> list[Keyed]:
-        stopwatch.begin()
+    def decode_batch(messages: Messages) -> list[Keyed]:
         transactions = [decode(message.value) for message in messages]
         return [(transaction.user_id, transaction) for transaction in transactions]
 
-    source = KafkaSource(
-        [task.bootstrap],
-        [task.topic],
-        tail=task.is_live,
-        batch_size=50_000,
-        add_config={"max.partition.fetch.bytes": 16 << 20, "queued.max.messages.kbytes": 64 << 10},
-    )
     flow = Dataflow("peer")
-    transactions = op.flat_map_batch("decode", op.input("topic", flow, source), decode_batch)
+    messages = op.input("topic", flow, WatchedSource(task, stopwatch))
+    transactions = op.flat_map_batch("decode", messages, decode_batch)
     flagged = op.stateful_batch("score", transactions, partial(Customer, Scorer(task.threshold)))
     op.output("rows", flagged, PostgresSink(task.database_url))
     init_db_dir(task.state_folder, 1)
