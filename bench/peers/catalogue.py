@@ -76,7 +76,7 @@ PEERS = (
         "faust-streaming",
         *_in_python("faust"),
         {"confluent": 5, "kafka-python": 1},
-        one_of=5,
+        one_of=10,
         is_timely=False,
     ),
     Peer(
@@ -85,7 +85,7 @@ PEERS = (
         "kafka-python",
         *_in_python("tutorial"),
         {"kafka-python": 1},
-        one_of=500,
+        one_of=1_000,
         is_timely=False,
     ),
 )

@@ -22,8 +22,9 @@ SPEED = "Speed and cost, the same job end to end"
 """The title of the table whose first column has the rates."""
 
 _HOW = (
-    "The same job on the same topic of {partitions} partitions, in one process each: decode, the "
-    "four windows of the customer by event time, a logistic regression, flagged rows to PostgreSQL "
+    "The same job on {partitions} partitions of the same messages, fewer of them for the slow "
+    "ones, in one process each: decode, the four windows of the customer by event time, a logistic "
+    "regression, flagged rows to PostgreSQL "
     "before offsets are committed. Rates run from the first message to the last commit; processor "
     "time is that of the whole process with its start. Latency is measured as Flagpost's, of the "
     "peers that can write soon; what writes by the clock then does so every 10 ms. A row differs "
