@@ -62,7 +62,8 @@ def draw_rates(axes: Axes, tables: Sequence[Table]) -> None:
     for place, (figure, colour, _) in enumerate(bars):
         reach = [[figure.median - figure.least], [figure.most - figure.median]]
         axes.barh(place, figure.median, color=colour, xerr=reach, ecolor="#333333", capsize=2)
-        axes.annotate(f" {figure.median:,.0f}", (figure.most, place), va="center")
+        digits = 0 if figure.median >= 1 else 1
+        axes.annotate(f" {figure.median:,.{digits}f}", (figure.most, place), va="center")
     axes.set_yticks(range(len(bars)), [name for _, _, name in bars])
     axes.set(title="Throughput", xlabel="thousand events/s")
     axes.margins(x=0.12)
