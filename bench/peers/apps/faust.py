@@ -13,7 +13,7 @@ import psycopg
 import uvloop
 
 from bench.peers.job import UPSERT, History, Scorer, columns, decode
-from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
+from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task, calm_garbage_collector
 
 PARTITIONS = 4
 BATCH_EVENTS = 40_000
@@ -85,5 +85,6 @@ async def watch() -> None:
 
 if __name__ == "__main__":
     uvloop.install()
+    calm_garbage_collector()
     logging.disable(logging.INFO)  # aiokafka makes a record of each message it sends
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()

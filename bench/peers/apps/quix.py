@@ -9,7 +9,7 @@ from quixstreams import Application, State
 from quixstreams.sinks.community.postgresql import PostgreSQLSink
 
 from bench.peers.job import TABLE, Flagged, History, Scorer, decode
-from bench.peers.task import Stopwatch, Task
+from bench.peers.task import Stopwatch, Task, calm_garbage_collector
 
 _HISTORY = "history"
 
@@ -18,6 +18,7 @@ def main() -> None:
     """Score everything in the topic."""
     task, stopwatch = Task.from_environment(), Stopwatch()
     scorer = Scorer(task.threshold)
+    calm_garbage_collector()
 
     def score(value: bytes, state: State) -> Flagged | None:
         history = History.from_bytes(state.get_bytes(_HISTORY))
