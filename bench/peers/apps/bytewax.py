@@ -64,8 +64,8 @@ class KafkaPartition(StatefulSourcePartition[bytes, int]):
             del messages[-1]
         if messages:
             self._stopwatch.begin()
-            self._offset = messages[-1].offset() + 1
-        return [message.value() for message in messages]
+            self._offset = (messages[-1].offset() or 0) + 1
+        return [value for message in messages if (value := message.value())]
 
     def snapshot(self) -> int:
         return self._offset
