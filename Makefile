@@ -35,7 +35,7 @@ lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter, audit of the
 	@$(BIN)/lint-imports
 	@$(BIN)/python .ci/audit.py -r requirements-dev.txt -r requirements-image.txt
 
-bench: $(VENV)/dev.installed  ## throughput, latency and cost, with goals and a picture; some 30 minutes
+bench: $(VENV)/dev.installed  ## throughput, latency and cost, with goals and a picture; some 40 minutes
 	@$(BIN)/python -m bench
 
 torture: $(VENV)/runtime.installed  ## kill and cut while a log is scored, then check it all; EVENTS=1000000 KILLS=100 SEED=7
@@ -50,3 +50,4 @@ down:  ## stop them
 lock: $(VENV)/dev.installed  ## pin every dependency with its hash, naming no index
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra local pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra local --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	for peer in bench/peers/requirements/*.in; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $$peer -o $${peer%.in}.txt || exit 1; done

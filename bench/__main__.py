@@ -15,6 +15,7 @@ from bench.latency import measure_latency
 from bench.memory import measure_memory
 from bench.page import with_report
 from bench.parts import Bench, Part
+from bench.peers.comparison import measure_peers
 from bench.plot import draw
 from bench.prediction import measure_prediction
 from bench.report import describe, goal_sheet, sheets, to_markdown, to_rich
@@ -30,7 +31,7 @@ from flagpost.progress import progress_bar
 from flagpost.settings import KafkaClient
 
 RESULTS = ROOT / "bench" / "results"
-PAGE = ROOT / "docs" / "performance.md"
+PAGE, PEERS_PAGE = ROOT / "docs" / "performance.md", ROOT / "docs" / "peers.md"
 QUICK_EVENTS, FULL_EVENTS = 100_000, 1_000_000
 QUICK_REPEATS, FULL_REPEATS = 1, 3
 
@@ -50,6 +51,7 @@ class Name(StrEnum):
     TRAINING = auto()
     PREDICTION = auto()
     STEPS = auto()
+    PEERS = auto()
 
 
 PARTS: dict[Name, Part] = {
@@ -63,6 +65,7 @@ PARTS: dict[Name, Part] = {
     Name.TRAINING: measure_training,
     Name.PREDICTION: measure_prediction,
     Name.STEPS: measure_steps,
+    Name.PEERS: measure_peers,
 }
 
 
@@ -88,7 +91,7 @@ def main(
         typer.Option(help="Where the report goes: bench/results if all parts ran."),
     ] = None,
 ) -> None:
-    """Measure throughput, latency and cost. All parts take some 30 minutes, and 10 GB of disk.
+    """Measure throughput, latency and cost. All parts take some 40 minutes, and 10 GB of disk.
 
     \b
     throughput  raw drain of each client, end to end with each, ratios, processor time
@@ -101,6 +104,7 @@ def main(
     training    simulator, features and fit over 1.75 million transactions
     prediction  FraudModel per event, alone and in batches
     steps       where the time of a batch goes
+    peers       other tools at the same job: those that python -m bench.peers has installed
 
     Runs on servers of its own under .flagpost/bench and leaves its messages there for the next
     time. What is counted must add up; the goals are reported and fail nothing.
@@ -148,8 +152,9 @@ def _keep(report: Report, out: Path) -> None:
     draw(report, out / "latest.svg")
     console.print(f"Kept in {out.name}: latest.json, latest.md and latest.svg.")
     if out == RESULTS:
-        PAGE.write_text(with_report(PAGE.read_text(), report))
-        console.print(f"Its tables are in docs/{PAGE.name}, too: read what stands around them.")
+        for page, shown in ((PAGE, report), (PEERS_PAGE, report.only(Name.PEERS))):
+            page.write_text(with_report(page.read_text(), shown))
+            console.print(f"Tables are in docs/{page.name}, too: read what stands around them.")
 
 
 if __name__ == "__main__":

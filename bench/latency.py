@@ -61,16 +61,23 @@ class Stream(NamedTuple):
 
 
 SLOW, FAST, FLAT_OUT = "2,000/s", "20,000/s", "flat out"
+RATES = {SLOW: 2_000, FAST: 20_000}
 UNLIMITED = 1e9
 
 
 def streams(seconds: int, n_flat_out: int) -> list[Stream]:
     """Return the three loads, of which the steady ones are looked at for so long."""
     return [
-        Stream(SLOW, 2_000 * (WARM_UP_SECONDS + seconds), 2_000, WARM_UP_SECONDS),
-        Stream(FAST, 20_000 * (WARM_UP_SECONDS + seconds), 20_000, WARM_UP_SECONDS),
+        steady_stream(SLOW, seconds),
+        steady_stream(FAST, seconds),
         Stream(FLAT_OUT, n_flat_out, UNLIMITED, 0),
     ]
+
+
+def steady_stream(name: str, seconds: int) -> Stream:
+    """Return the load of one of the steady rates, looked at for so long."""
+    rate = RATES[name]
+    return Stream(name, rate * (WARM_UP_SECONDS + seconds), rate, WARM_UP_SECONDS)
 
 
 class Latency(NamedTuple):
@@ -121,18 +128,18 @@ def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
     counted = rows[is_counted]
     return Latency(
         n_rows=counted.size,
-        ms=_percentiles(latency_ms[is_counted], PERCENTILES),
+        ms=percentiles(latency_ms[is_counted], PERCENTILES),
         acknowledged_ms=float(
             np.median(sent.acknowledged_ns[counted] - sent.sent_ns[counted]) / 1e6
         ),
         first_ms=float(latency_ms[rows == 0][0]),
         commits_a_second=1e9 * begun_between(snapshots, warm_ns, end_ns) / (end_ns - warm_ns),
-        late_ms=_percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
+        late_ms=percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
         rate=1e9 * sent.due_ns.size / (int(seen.max()) - int(sent.sent_ns[0])),
     )
 
 
-def _percentiles(values: NDArray[np.float64], at: Sequence[float]) -> tuple[float, ...]:
+def percentiles(values: NDArray[np.float64], at: Sequence[float]) -> tuple[float, ...]:
     """Take values that were measured: the next higher one, and nothing in between."""
     return tuple(map(float, np.percentile(values, at, method="higher")))
 

@@ -9,19 +9,14 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from bench.latency import FAST, SLOW
+from bench.peers.comparison import SPEED as PEERS_SPEED
 from bench.results import Figure, Report, Table
 from bench.throughput import END_TO_END, RAW_DRAIN
 
-PEER = "the same job, end to end"
-"""The row of a table of peers, in thousand events/s, a column for each: it joins the bars."""
-
-
-_RATES = (
-    (RAW_DRAIN, "nothing but", "#b8c4ce"),
-    (END_TO_END, "Flagpost,", "#1f5fa8"),
-    (PEER, "", "#c08a3e"),
-)
+_RATES = ((RAW_DRAIN, "nothing but", "#b8c4ce"), (END_TO_END, "Flagpost,", "#1f5fa8"))
 """The row of a table, what is said of its columns, and the colour of its bars."""
+
+_PEER_COLOUR = "#c08a3e"
 
 _PERCENTILES = {"p50, ms": "o", "p99, ms": "s", "p99.9, ms": "^"}
 
@@ -51,15 +46,24 @@ def figures_of(name: str, tables: Sequence[Table]) -> Iterator[tuple[str, str, F
 def draw_rates(axes: Axes, tables: Sequence[Table]) -> None:
     """Draw a bar for each rate, its range as a line; the fastest is on top."""
     bars = [
-        (figure, colour, f"{wording} {column}".strip())
+        (figure, colour, f"{wording} {column}")
         for row, wording, colour in _RATES
         for _, column, figure in figures_of(row, tables)
+    ]
+    drawn = {name for _, _, name in bars}
+    bars += [
+        (row.cells[0], _PEER_COLOUR, row.name)
+        for table in tables
+        if table.title == PEERS_SPEED
+        for row in table.rows
+        if isinstance(row.cells[0], Figure) and row.name not in drawn
     ]
     bars.sort(key=lambda bar: bar[0].median)
     for place, (figure, colour, _) in enumerate(bars):
         reach = [[figure.median - figure.least], [figure.most - figure.median]]
         axes.barh(place, figure.median, color=colour, xerr=reach, ecolor="#333333", capsize=2)
-        axes.annotate(f" {figure.median:,.0f}", (figure.most, place), va="center")
+        digits = 0 if figure.median >= 1 else 1
+        axes.annotate(f" {figure.median:,.{digits}f}", (figure.most, place), va="center")
     axes.set_yticks(range(len(bars)), [name for _, _, name in bars])
     axes.set(title="Throughput", xlabel="thousand events/s")
     axes.margins(x=0.12)

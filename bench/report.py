@@ -43,7 +43,9 @@ def to_markdown(report: Report) -> str:
 
 def body(report: Report, heading: str) -> str:
     """Write the whole report, conditions and goals first, under headings that begin so."""
-    parts = [describe(report.conditions), _markdown_table(goal_sheet(report.goals))]
+    parts = [describe(report.conditions)]
+    if report.goals:
+        parts.append(_markdown_table(goal_sheet(report.goals)))
     for section in report.sections:
         parts += [f"{heading} {section.title}", section.how]
         parts += [_markdown_table(sheet) for sheet in sheets(section)]

@@ -101,6 +101,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The goals of all sections."""
         return [goal for section in self.sections for goal in section.goals]
 
+    def only(self, name: str) -> "Report":
+        """Return the report with the section of this name alone, or with none."""
+        sections = [section for section in self.sections if section.name == name]
+        return msgspec.structs.replace(self, sections=sections)
+
     def value(self, section: str, row: str, column: str) -> float | None:
         """Look up the median in a cell; None if there is no such cell, or nothing in it."""
         for table in (t for each in self.sections if each.name == section for t in each.tables):

@@ -40,9 +40,9 @@ class Jar(NamedTuple):
     sha256: str
 
 
-def locked_jars() -> list[Jar]:
-    """Read the lock."""
-    return [Jar(*line.split()) for line in LOCK.read_text().splitlines()]
+def read_lock(lock: Path) -> list[Jar]:
+    """Read which jars were locked."""
+    return [Jar(*line.split()) for line in lock.read_text().splitlines()]
 
 
 def fetch_class_path() -> str:
@@ -69,7 +69,7 @@ def _fill(folder: Path) -> None:
     draft = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    jars = locked_jars()
+    jars = read_lock(LOCK)
     console = Console(stderr=True)
     with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
         for _ in track(
@@ -109,12 +109,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def resolve_jars() -> Iterator[Jar]:
-    """Ask Maven Central which jars Kafka needs, download each and hash it."""
-    for artifact in jgo.resolve(ENDPOINT):
+def resolve_jars(endpoint: str) -> Iterator[Jar]:
+    """Ask Maven Central which jars these need, download each and hash it."""
+    for artifact in jgo.resolve(endpoint):
         digest = _sha256(artifact.resolve())
         yield Jar(artifact.groupId, artifact.artifactId, artifact.version, digest)
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(" ".join(jar) + "\n" for jar in sorted(resolve_jars()))
+    sys.stdout.writelines(" ".join(jar) + "\n" for jar in sorted(resolve_jars(ENDPOINT)))

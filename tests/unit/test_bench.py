@@ -7,6 +7,7 @@ import pytest
 from bench.log_source import LogSource
 from bench.page import BEGIN, END, with_report
 from bench.parts import in_turns
+from bench.peers.comparison import NAME, SPEED
 from bench.plot import draw
 from bench.programs.drain import time_drain
 from bench.report import goal_sheet, to_markdown
@@ -18,7 +19,8 @@ from flagpost.settings import KafkaClient
 
 EVENTS = 1_000_000
 ROOT = Path(__file__).parents[2]
-PAGE, RESULTS = ROOT / "docs" / "performance.md", ROOT / "bench" / "results"
+PAGE, PEERS_PAGE = ROOT / "docs" / "performance.md", ROOT / "docs" / "peers.md"
+RESULTS = ROOT / "bench" / "results"
 
 
 def run(kind: Kind, seconds: float, flagged: int = 7, client: KafkaClient = "confluent") -> Run:
@@ -130,6 +132,23 @@ def test_the_picture_has_the_rates_and_is_the_same_every_time(tmp_path: Path) ->
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
+def test_peers_join_the_bars_and_flagpost_is_drawn_once(tmp_path: Path) -> None:
+    rows = [Row(name, [Figure.of([1.0])]) for name in ("Flagpost, ours", "Other 1.0.0")]
+    peers = Section("peers", "Peers", "", [Table(SPEED, ["thousand events/s"], rows)])
+    alone = report()
+
+    draw(msgspec.structs.replace(alone, sections=[*alone.sections, peers]), tmp_path / "one.svg")
+
+    picture = (tmp_path / "one.svg").read_text()
+    assert picture.count("Flagpost, ours") == 1
+    assert "Other 1.0.0" in picture
+
+
+def test_a_report_can_be_cut_down_to_a_section() -> None:
+    assert report().only("throughput") == report()
+    assert report().only("peers").sections == []
+
+
 def test_a_log_source_gives_every_message_once_and_a_user_to_one_partition(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     lines = [b'{"user_id": "U%d", "n": %d}' % (n % 5, n) for n in range(50)]
@@ -171,4 +190,6 @@ def test_the_page_in_the_docs_shows_the_newest_report() -> None:
     newest = msgspec.json.decode((RESULTS / "latest.json").read_bytes(), type=Report)
 
     assert with_report(PAGE.read_text(), newest) == PAGE.read_text()
+    of_peers = newest.only(NAME)
+    assert with_report(PEERS_PAGE.read_text(), of_peers) == PEERS_PAGE.read_text()
     assert to_markdown(newest) == (RESULTS / "latest.md").read_text()

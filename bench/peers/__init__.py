@@ -1,0 +1,1 @@
+"""The same job done with other tools, for a comparison in one run."""

@@ -1,0 +1,1 @@
+"""One program for each peer. Each runs in a virtual environment of its own, without Flagpost."""
