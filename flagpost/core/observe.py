@@ -23,13 +23,10 @@ from flagpost.core.history import (
     latest_us,
     make_room,
 )
-from flagpost.core.prefetch import prefetch_place, prefetch_run, prefetch_slot
+from flagpost.core.prefetch import AHEAD, prefetch_place, prefetch_run, prefetch_slot
 from flagpost.core.terminals import fill_terminal, fill_without_terminal, remember_at_terminal
 
 NO_TERMINAL = 0
-
-AHEAD = 16
-"""Of so many transactions at a time the histories are asked for before they are looked at."""
 
 
 class Histories(NamedTuple):

@@ -13,7 +13,10 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from flagpost.compiled import compiled
-from flagpost.core.history import ABSENT, LENGTH, START, Arena, slot_of
+from flagpost.core.history import ABSENT, LENGTH, START, Arena, Int64s, slot_of
+
+AHEAD = 16
+"""Of so many transactions at a time the histories are asked for before they are looked at."""
 
 ROWS_A_LINE = 8
 """Times that fit into a line of the cache."""
@@ -73,3 +76,19 @@ def prefetch_run(arena: Arena, key: int) -> None:
     _prefetch(arena.times, end)
     _prefetch(arena.entries, end)
     _prefetch(arena.entries, end + 1)
+
+
+@compiled
+def prefetch_ends(arena: Arena, keys: Int64s) -> None:
+    """Ask for where the next entries of some keys are going to stand: at the ends of their runs."""
+    for key in keys:
+        prefetch_place(arena, key)
+    for key in keys:
+        prefetch_slot(arena, key)
+    for key in keys:
+        slot = slot_of(arena, key)
+        if slot != ABSENT:
+            end = arena.slots[slot, START] + arena.slots[slot, LENGTH]
+            _prefetch(arena.times, end - 1)
+            _prefetch(arena.entries, end)
+            _prefetch(arena.entries, end + 1)

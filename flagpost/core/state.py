@@ -25,6 +25,7 @@ from flagpost.core.history import (
 from flagpost.core.labels import LABEL_PAYLOAD, remember_label
 from flagpost.core.observe import NO_TERMINAL, Batch, Histories, observe
 from flagpost.core.observed import Observed
+from flagpost.core.prefetch import AHEAD, prefetch_ends
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.core.stream_time import running_maximum
 from flagpost.core.terminals import TERMINAL_PAYLOAD, remember_at_terminal
@@ -157,6 +158,8 @@ def _restore_customers(
     customers: Arena, entries: Entries, stream_time_us: Int64s, owner: int, first: int
 ) -> int:
     for row in range(first, entries.user_key.size):
+        if (row - first) % AHEAD == 0:
+            prefetch_ends(customers, entries.user_key[row : row + AHEAD])
         slot = history_of(customers, entries.user_key[row], owner, stream_time_us[row])
         if slot == NO_ROOM:
             return row
@@ -179,6 +182,8 @@ def _restore_customers(
 @compiled
 def _restore_terminals(terminals: Arena, entries: Entries, stream_time_us: int, first: int) -> int:
     for row in range(first, entries.user_key.size):
+        if (row - first) % AHEAD == 0:
+            prefetch_ends(terminals, entries.terminal_key[row : row + AHEAD])
         if entries.terminal_key[row] == NO_TERMINAL:
             continue
         done = remember_at_terminal(

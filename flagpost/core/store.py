@@ -42,7 +42,7 @@ class Store(Protocol):
     def load_segments(
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
     ) -> Iterator[Segment]:
-        """Stream the journal, partition by partition, each in offset order.
+        """Stream the journal, each partition in offset order.
 
         A partition is read from the first segment that reaches its time (microseconds since 1970):
         from the offset where the stream came to that time. Without a time it is read from its

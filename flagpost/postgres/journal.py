@@ -1,8 +1,10 @@
 """The journal: what the histories are rebuilt from, exactly as old as the positions."""
 
+import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
+from operator import attrgetter
 
 from sqlalchemy import (
     Connection,
@@ -27,7 +29,7 @@ from flagpost.postgres.tables import JournalSegment
 from flagpost.postgres.times import to_datetime, to_us
 
 # A segment is some hundred kilobytes after a full batch and some hundred bytes in quiet hours.
-_SEGMENTS_PER_FETCH = 32
+_SEGMENTS_PER_FETCH = 16
 
 _NO_OFFSET = 2**63 - 1
 """Behind all offsets."""
@@ -164,13 +166,14 @@ def load(
     partitions: Collection[Partition],
     since_event_time_us: Mapping[Partition, int],
 ) -> Iterator[Segment]:
-    """Stream segments in offset order, partition by partition, some at a time in memory.
+    """Stream the segments of partitions, some of each at a time in memory.
 
-    Each partition from its first segment that reaches the given time.
+    Each partition in offset order, from its first segment that reaches the given time; all of them
+    together about in the order of event time, so that entries come to the ends of histories.
     """
-    for partition in partitions:
-        since = {"since": to_datetime(since_event_time_us.get(partition, 0))}
-        yield from _stream(connection, _LOAD, group, partition, since)
+    since = {p: {"since": to_datetime(since_event_time_us.get(p, 0))} for p in partitions}
+    streams = [_stream(connection, _LOAD, group, p, times) for p, times in since.items()]
+    yield from heapq.merge(*streams, key=attrgetter("min_event_time_us"))
 
 
 def read_from(
