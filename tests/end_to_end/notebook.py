@@ -27,6 +27,8 @@ from tests.end_to_end.pipeline import LOG, ROOT
 
 NOTEBOOK = ROOT / "fraud_detection.ipynb"
 CELL_SECONDS = 300
+PICTURES = {"one-terminal": ROOT / "docs" / "one-terminal.png"}
+"""Cells whose picture other pages show."""
 
 
 def executed(
@@ -74,6 +76,16 @@ def outputs_of(notebook: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNod
         yield from cell.get("outputs", ())
 
 
+def pictures(notebook: nbformat.NotebookNode) -> dict[Path, bytes]:
+    """The pictures that other pages show, by their files."""
+    return {
+        PICTURES[cell.id]: base64.b64decode(output.data["image/png"])
+        for cell in notebook.cells
+        if cell.id in PICTURES
+        for output in cell.outputs
+    }
+
+
 def with_palette(picture: str) -> str:
     """Return a PNG in base64 with at most 128 colours: half the size, and nobody sees it."""
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
@@ -106,6 +118,8 @@ def write_anew() -> None:
         finally:
             stop_stack(home, print)
     nbformat.write(notebook, NOTEBOOK)
+    for path, content in pictures(notebook).items():
+        path.write_bytes(content)
 
 
 if __name__ == "__main__":

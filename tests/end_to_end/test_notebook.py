@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import nbformat
 import pytest
 
-from tests.end_to_end.notebook import NOTEBOOK, executed, outputs_of
+from tests.end_to_end.notebook import NOTEBOOK, PICTURES, executed, outputs_of, pictures
 from tests.end_to_end.pipeline import LOG, Pipeline
 
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
@@ -115,3 +115,7 @@ def test_the_file_is_small_and_says_nothing_of_where_it_was_run(
 
 def _without_pictures(output: nbformat.NotebookNode) -> dict[str, str]:
     return {kind: text for kind, text in output.data.items() if not kind.startswith("image/")}
+
+
+def test_pictures_elsewhere_are_those_of_the_notebook(committed: nbformat.NotebookNode) -> None:
+    assert pictures(committed) == {path: path.read_bytes() for path in PICTURES.values()}

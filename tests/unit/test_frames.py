@@ -1,4 +1,7 @@
+import doctest
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,7 +153,7 @@ def test_habits_begin_with_the_mean_amount_of_the_model(log: pd.DataFrame) -> No
     model = FraudModel()
     model.population_mean_cents = 100_00
     first = flagpost.features(log.iloc[:1], model=model)
-    assert first["amount_ratio"].tolist() == [log.loc[0, "amount"] / 100]
+    assert first["amount_ratio"].tolist() == [log["amount"].iloc[0] / 100]
 
 
 def test_what_a_worker_would_refuse_is_refused(log: pd.DataFrame) -> None:
@@ -179,6 +182,15 @@ def test_other_types_of_columns_are_fine(log: pd.DataFrame, features: pd.DataFra
 
 def test_no_transactions_have_no_features(log: pd.DataFrame) -> None:
     assert flagpost.features(log.iloc[:0]).shape == (0, len(FEATURE_NAMES))
+
+
+def test_the_example_of_the_readme_gives_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(LOG.parent)
+    [example] = re.findall(r"```pycon\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    test = doctest.DocTestParser().get_doctest(example, {}, "README.md", "README.md", 0)
+    told = io.StringIO()
+    doctest.DocTestRunner().run(test, out=told.write)
+    assert told.getvalue() == ""
 
 
 def test_a_worker_imports_none_of_this() -> None:
