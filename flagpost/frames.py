@@ -78,11 +78,7 @@ def read_log(
     said = last.set_index("transaction_id").reindex(frame["transaction_id"])
     frame["is_fraud"] = said["is_fraud"].eq(other=True).to_numpy()
     frame["known_at"] = said["known_at"].array
-    frame.attrs["bad_lines"] = [
-        {"line": number, "reason": problem.reason.value, "detail": problem.detail}
-        for number, problem in decoded.bad_lines
-    ]
-    _warn_of(decoded.bad_lines, Path(path).name)
+    _tell_of(decoded.bad_lines, path, frame)
     return frame
 
 
@@ -91,12 +87,16 @@ def read_labels(path: str | PathLike[str]) -> pd.DataFrame:
 
     Returns:
         A row for each label: `transaction_id`, `user_id`, `terminal_id` and `timestamp` of the
-        transaction, `is_fraud`, `known_at` and `source`; times are in UTC.
+        transaction, `is_fraud`, `known_at` and `source`; times are in UTC. Of bad labels it tells
+        as `read_log` does of bad lines.
 
     Raises:
         UnreadableInput: the file is missing, empty or not what its ending says.
     """
-    return _label_frame(_decoded(path, None).labels)
+    decoded = _decoded(path, None)
+    frame = _label_frame(decoded.labels)
+    _tell_of([line for line in decoded.bad_lines if line.is_label], path, frame)
+    return frame
 
 
 def features(
@@ -110,7 +110,7 @@ def features(
     This is the worker's own code. Of transactions that came in the order of their times the values
     equal those of `scores.flagged_features` to the last bit; one that came late is taken here as if
     it had been in time. The order of the rows changes nothing: they are taken by `timestamp`, and
-    by the index where times are equal. Blocks, for about a second in 300,000 transactions.
+    by the index where times are equal. Blocks, for some three seconds with 300,000 transactions.
 
     Args:
         transactions: n of them, as `read_log` gives them. `transaction_id`, `timestamp`, `user_id`
@@ -174,12 +174,17 @@ def _times(times_us: Int64s) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times_us.view("datetime64[us]")).tz_localize("UTC")
 
 
-def _warn_of(bad_lines: Sequence[BadLine], name: str) -> None:
+def _tell_of(bad_lines: Sequence[BadLine], path: str | PathLike[str], frame: pd.DataFrame) -> None:
+    """Note the lines that were left out in the attributes of the frame, and warn of them."""
+    frame.attrs["bad_lines"] = [
+        {"line": line.number, "reason": line.problem.reason.value, "detail": line.problem.detail}
+        for line in bad_lines
+    ]
     if bad_lines:
-        first, problem = bad_lines[0]
+        first = bad_lines[0]
         warnings.warn(
-            f"{name}: bad lines left out: {len(bad_lines):,} (all are in .attrs['bad_lines']); "
-            f"line {first}: {problem.detail}",
+            f"{Path(path).name}: bad lines left out: {len(bad_lines):,} (all are in "
+            f".attrs['bad_lines']); line {first.number}: {first.problem.detail}",
             ParserWarning,
             stacklevel=3,
         )
@@ -208,7 +213,7 @@ def _messages(
     """Write the rows as the messages of a topic, so that the worker's decoder judges them.
 
     Raises:
-        ValueError: a column is missing, or holds values of several types.
+        ValueError: a column is missing, or holds what no message can.
     """
     missing = [column for column in required if column not in frame]
     if missing:
@@ -217,8 +222,8 @@ def _messages(
     columns = [*required, *(column for column in optional if column in frame)]
     try:
         table = pa.RecordBatch.from_pandas(frame[columns], preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        msg = f"{name} has a column with values of several types: {' '.join(map(str, error.args))}"
+    except pa.ArrowException as error:
+        msg = f"{name} has a column of mixed or unknown types: {' '.join(map(str, error.args))}"
         raise ValueError(msg) from error
     return messages_of(table)
 

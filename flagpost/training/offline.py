@@ -33,6 +33,7 @@ class BadLine(NamedTuple):
     """A line of a log that is neither a transaction nor a label."""
 
     number: int  # from 1; of a Parquet file the row
+    is_label: bool  # it says that it is one
     problem: BadMessage
 
 
@@ -101,22 +102,20 @@ def decode_log(
             list(compress(batch.values, batch.is_label)), latest_event_time_us
         )
         labels.append(said)
-        bad_lines += _lines_of(bad, batch, batch.is_label)
+        bad_lines += _lines_of(bad, batch, is_label=True)
         messages = list(compress(batch.values, ~batch.is_label))
         transactions, bad = decoder.decode(messages, latest_event_time_us)
         batches.append(transactions)
-        bad_lines += _lines_of(bad, batch, ~batch.is_label)
+        bad_lines += _lines_of(bad, batch, is_label=False)
         on_progress(batch.fraction_done)
     bad_lines.sort(key=attrgetter("number"))
     return DecodedLog(batches, in_order_of_knowing(joined(labels)), bad_lines)
 
 
-def _lines_of(
-    bad: Sequence[BadMessage], batch: LogBatch, decoded: NDArray[np.bool_]
-) -> list[BadLine]:
-    """Find the lines of bad messages; `decoded` marks the messages that they were among."""
-    numbers = batch.line_numbers[decoded].tolist()
-    return [BadLine(numbers[message.message_index], message) for message in bad]
+def _lines_of(bad: Sequence[BadMessage], batch: LogBatch, *, is_label: bool) -> list[BadLine]:
+    """Find the lines of bad messages among the labels of a batch, or among all others."""
+    numbers = batch.line_numbers[batch.is_label == is_label].tolist()
+    return [BadLine(numbers[message.message_index], is_label, message) for message in bad]
 
 
 def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFeatures:
