@@ -221,11 +221,11 @@ def _messages(
         raise ValueError(msg)
     columns = [*required, *(column for column in optional if column in frame)]
     try:
-        table = pa.RecordBatch.from_pandas(frame[columns], preserve_index=False)
+        table = pa.Table.from_pandas(frame[columns], preserve_index=False)
     except pa.ArrowException as error:
         msg = f"{name} has a column of mixed or unknown types: {' '.join(map(str, error.args))}"
         raise ValueError(msg) from error
-    return messages_of(table)
+    return [message for part in table.to_batches() for message in messages_of(part)]
 
 
 def _refuse(bad: Sequence[BadMessage], name: str, index: pd.Index) -> None:

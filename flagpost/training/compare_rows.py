@@ -59,14 +59,16 @@ def log_rows(name: str, decoded: DecodedLog, plan: Plan) -> Rows:
 
 
 def frame_rows(name: str, transactions: pd.DataFrame, features: pd.DataFrame) -> Rows:
-    """Take rows from DataFrames.
+    """Take rows from DataFrames; repeated deliveries, which have no features, are left out.
 
     Args:
         name: of the data.
-        transactions: as `flagpost.read_log` gives them, without repeated deliveries. The last label
-            of each says what is known of it, from `known_at` on.
+        transactions: as `flagpost.read_log` gives them. The last label of each says what is known
+            of it, from `known_at` on.
         features: of the same rows, as `flagpost.features` gives them.
     """
+    is_first = features.notna().all(axis=1)
+    transactions, features = transactions[is_first], features[is_first]
     times = transactions["timestamp"].dt.tz_convert(None).to_numpy("datetime64[us]")
     is_fraud, known_at = transactions["is_fraud"].to_numpy(), transactions["known_at"]
     return Rows(

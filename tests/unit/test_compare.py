@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -82,7 +83,8 @@ def test_scores_are_those_of_the_test_weeks(compared: Comparison) -> None:
 def test_rows_of_frames_are_those_of_the_log() -> None:
     decoded = decode_log(LOG, TransactionDecoder(), latest_event_time_us(1.0))
     expected, log = log_rows("log", decoded, PLAN), flagpost.read_log(LOG)
-    found = frame_rows("log", log, flagpost.features(log))
+    repeated = pd.concat([log, log.tail(3)], ignore_index=True)
+    found = frame_rows("log", repeated, flagpost.features(repeated))
     assert found.matrix.shape == expected.matrix.shape
     assert found.event_time_us.tolist() == expected.event_time_us.tolist()
     assert found.is_fraud.tolist() == expected.is_fraud.tolist()

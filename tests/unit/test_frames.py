@@ -183,6 +183,12 @@ def test_other_types_of_columns_are_fine(log: pd.DataFrame, features: pd.DataFra
     pd.testing.assert_frame_equal(flagpost.features(plain), features.iloc[:100], check_exact=True)
 
 
+def test_frames_that_were_put_together_are_fine(log: pd.DataFrame, features: pd.DataFrame) -> None:
+    together = pd.concat([log.iloc[50:100], log.iloc[:50]])
+    found = flagpost.features(together).sort_index()
+    pd.testing.assert_frame_equal(found, features.iloc[:100], check_exact=True)
+
+
 def test_no_transactions_have_no_features(log: pd.DataFrame) -> None:
     assert flagpost.features(log.iloc[:0]).shape == (0, len(FEATURE_NAMES))
 
