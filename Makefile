@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench torture up down lock help
+.PHONY: demo test lint bench torture notebook up down lock help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,6 +40,9 @@ bench: $(VENV)/dev.installed  ## throughput, latency and cost, with goals and a 
 
 torture: $(VENV)/runtime.installed  ## kill and cut while a log is scored, then check it all; EVENTS=1000000 KILLS=100 SEED=7
 	@$(BIN)/flagpost torture $(if $(EVENTS),--events $(EVENTS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+notebook: $(VENV)/dev.installed  ## execute fraud_detection.ipynb between servers of its own; a minute or two
+	@$(BIN)/python -m tests.end_to_end.notebook
 
 up: $(VENV)/runtime.installed  ## start Kafka and PostgreSQL and create the tables
 	@$(BIN)/flagpost up

@@ -151,12 +151,17 @@ def _read_parquet(path: Path) -> Iterator[LogBatch]:
     with path.open("rb") as stored, pq.ParquetFile(stored) as file:
         rows_read = 0
         for table in file.iter_batches(BATCH_MESSAGES):
-            names = table.schema.names
-            columns = [_to_json_types(column).to_pylist() for column in table.columns]
-            values = [_parquet_row_to_json(names, row) for row in zip(*columns, strict=True)]
+            values = messages_of(table)
             numbers = np.arange(rows_read + 1, rows_read + 1 + len(values))
             rows_read += len(values)
             yield _batch(numbers, values, rows_read / file.metadata.num_rows)
+
+
+def messages_of(table: "pa.RecordBatch") -> list[bytes]:
+    """Write each row as the JSON object that a sender would have written; nulls are left out."""
+    names = table.schema.names
+    columns = [_to_json_types(column).to_pylist() for column in table.columns]
+    return [_row_to_json(names, row) for row in zip(*columns, strict=True)]
 
 
 def _to_json_types(column: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -168,7 +173,7 @@ def _to_json_types(column: "pa.Array[Any]") -> "pa.Array[Any]":
     return column
 
 
-def _parquet_row_to_json(names: list[str], cells: tuple[Any, ...]) -> bytes:
+def _row_to_json(names: list[str], cells: tuple[Any, ...]) -> bytes:
     return _JSON.encode(
         {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
     )

@@ -152,5 +152,17 @@ def joined(parts: Sequence[Columns]) -> Columns:
     return replace(parts[0], **{name: _concatenated(column) for name, column in columns.items()})
 
 
+def reordered(columns: Columns, order: Int64s) -> Columns:
+    """Return the rows at the places that `order` gives, in its order."""
+    places = order.tolist()
+    taken: dict[str, Any] = {
+        field.name: column[order]
+        if isinstance(column := getattr(columns, field.name), np.ndarray)
+        else [column[place] for place in places]
+        for field in fields(columns)
+    }
+    return replace(columns, **taken)
+
+
 def _concatenated(column: list[Any]) -> Any:  # noqa: ANN401  (arrays or texts)
     return np.concatenate(column) if isinstance(column[0], np.ndarray) else ChainedTexts(column)

@@ -46,6 +46,12 @@ class TrainedSpread:
         ascends = all(lower < upper for lower, upper in pairwise(self.edges))
         return ascends and len(self.shares) == len(self.edges) + 1
 
+    def stability_index(self, values: Floats) -> float:
+        """Return how far n values, at least one, are from the training data."""
+        places = np.searchsorted(self.edges, values)
+        counts = np.bincount(places, minlength=len(self.shares))
+        return population_stability_index(counts, np.array(self.shares))
+
 
 @dataclass(frozen=True, slots=True)
 class Bins:
@@ -81,6 +87,19 @@ class Bins:
             self.columns, self.starts, self.edges, counts,
         )  # fmt: skip
         return counts
+
+
+def population_stability_index(counts: Int64s, training_shares: Floats) -> float:
+    """Return the sum of (p - q) ln(p / q) over bins, for shares p now and q in training.
+
+    An empty bin counts as half a value, or as what was expected if that is less; a bin that was
+    empty in training, as one in 10,000. PostgreSQL's function of this name does the same.
+
+    Source: Siddiqi, *Credit Risk Scorecards*, 2006.
+    """
+    total, q = counts.sum(), np.maximum(training_shares, 0.0001)
+    p = np.maximum(counts / total, np.minimum(0.5 / total, q))
+    return float(((p - q) * np.log(p / q)).sum())
 
 
 def bins_of(spreads: Sequence[TrainedSpread]) -> Bins:

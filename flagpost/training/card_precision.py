@@ -12,9 +12,19 @@ def card_precision(
 ) -> float:
     """Return the share of compromised cards among the `top` cards of a day, averaged over days.
 
+    A day with fewer cards than `top` is still divided by `top`. Arguments are those of
+    `cards_found`.
+    """
+    return float(cards_found(day, customer, is_fraud, fraud_probability, top).mean()) / top
+
+
+def cards_found(
+    day: Int64s, customer: Int64s, is_fraud: Bools, fraud_probability: Floats, top: int = 100
+) -> Int64s:
+    """Return how many of the `top` cards of each day are compromised; shape (days,).
+
     A card ranks by its highest score of the day, and is compromised when one of its transactions
-    that day is a fraud. Once found it is blocked and out of the ranking. A day with fewer cards
-    than `top` is still divided by `top`.
+    that day is a fraud. Once found it is blocked and out of the ranking.
 
     Source: Le Borgne et al., *Practical Handbook* (2022), chapter 4, card precision top-k.
 
@@ -33,7 +43,7 @@ def card_precision(
         compromised = np.intersect1d(looked_at, customer[rows][is_fraud[rows]])
         blocked = np.union1d(blocked, compromised)
         found.append(compromised.size)
-    return float(np.mean(found)) / top
+    return np.array(found, np.int64)
 
 
 def _highest_cards(customer: Int64s, fraud_probability: Floats, top: int) -> Int64s:

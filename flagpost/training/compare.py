@@ -10,7 +10,6 @@ from flagpost.core.calendar import DAY_US
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats
 from flagpost.errors import BadConfiguration
-from flagpost.model import FraudModel
 from flagpost.training.kinds import Classifier, FeatureSet, Kind, train
 from flagpost.training.metrics import Bools, flagging_metrics
 from flagpost.training.protocol import (
@@ -62,13 +61,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one model did: `weekly[metric]` has a number for each test week."""
+    """How one model did: `weekly[metric]` has a number for each test week.
+
+    `fraud_probability` is what it said of each of the n rows, NaN outside of the test weeks.
+    """
 
     model: str
     weekly: dict[str, Floats]
+    fraud_probability: Floats  # (n,)
+    scoring_us: float  # microseconds a transaction, features not included
     n_fitted: int | None  # None for a model that was trained elsewhere
     training_seconds: float | None
-    scoring_us: float  # microseconds a transaction, features not included
 
     def mean(self, metric: str) -> float:
         """Mean over the weeks."""
@@ -93,52 +96,66 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weeks:
-    """The days of a comparison; `tests` marks the rows of each test week."""
+class Weeks:
+    """The days of a comparison: marks n rows.
+
+    Attributes:
+        population: all rows.
+        fitted: (n,) the rows to train on.
+        known: (n,) the frauds that are known when the test begins.
+        tests: (n,) each; the rows of each test week.
+    """
 
     population: Population
     fitted: Bools
-    test_us: int
+    known: Bools
     tests: list[Bools]
+
+    @property
+    def tested(self) -> Bools:
+        """The rows of all test weeks."""
+        return np.logical_or.reduce(self.tests)
 
 
 def compare(
     rows: Rows,
     plan: Plan,
     kinds: Sequence[Kind],
-    saved: Mapping[str, FraudModel],
+    fitted: Mapping[str, Classifier],
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Comparison:
-    """Train a model of each kind, then measure them and the saved ones; blocks.
+    """Train a model of each kind, then measure them and those that were fitted before; blocks.
 
     Raises:
         BadConfiguration: the rows do not cover the plan, or a part of it has no fraud.
     """
-    weeks = _divide(rows, plan)
-    known = rows.frauds_known_by(weeks.test_us)[weeks.fitted]
-    need_both_classes(known, "training")
-    results, matrix = list[Result](), rows.matrix[weeks.fitted]
+    weeks = divide(rows, plan)
+    matrix, known = rows.matrix[weeks.fitted], weeks.known[weeks.fitted]
+    results = list[Result]()
     for kind in kinds:
         trained = train(kind, FeatureSet.STREAMING, matrix, known)
-        weekly, scoring_us = _test(trained.classifier, rows.matrix, weeks, plan)
-        results.append(Result(kind, weekly, trained.n_rows, trained.seconds, scoring_us))
-        on_progress(len(results) / (len(kinds) + len(saved)))
-    for name, model in saved.items():
-        weekly, scoring_us = _test(model, rows.matrix, weeks, plan)
-        results.append(Result(name, weekly, None, None, scoring_us))
-    any_test = np.logical_or.reduce(weeks.tests)
+        tested = _test(trained.classifier, rows.matrix, weeks, plan)
+        results.append(Result(kind, *tested, trained.n_rows, trained.seconds))
+        on_progress(len(results) / (len(kinds) + len(fitted)))
+    for name, model in fitted.items():
+        results.append(Result(name, *_test(model, rows.matrix, weeks, plan), None, None))
     return Comparison(
         name=rows.name,
         n_trained=known.size,
         n_trained_frauds=int(known.sum()),
-        n_tested=int(any_test.sum()),
-        n_tested_frauds=int(rows.is_fraud[any_test].sum()),
+        n_tested=int(weeks.tested.sum()),
+        n_tested_frauds=int(rows.is_fraud[weeks.tested].sum()),
         n_weeks=len(weeks.tests),
         results=results,
     )
 
 
-def _divide(rows: Rows, plan: Plan) -> _Weeks:
+def divide(rows: Rows, plan: Plan) -> Weeks:
+    """Mark the rows to train on and those of each test week.
+
+    Raises:
+        BadConfiguration: the rows do not cover the plan, or a part of it has no fraud.
+    """
     day = rows.event_time_us // DAY_US
     first_day, last_day = int(day.min()), int(day.max())
     test_day, train_end = plan.test_day(last_day), plan.train_end_day(last_day)
@@ -153,23 +170,27 @@ def _divide(rows: Rows, plan: Plan) -> _Weeks:
     need_both_classes(rows.is_fraud[np.logical_or.reduce(tests)], "test")
     measurable = [test for test in tests if np.unique(rows.is_fraud[test]).size == 2]
     fitted = (day >= train_end - plan.train_days) & (day < train_end)
-    return _Weeks(population, fitted, test_day * DAY_US, measurable)
+    known = rows.frauds_known_by(test_day * DAY_US)
+    need_both_classes(known[fitted], "training")
+    return Weeks(population, fitted, known, measurable)
 
 
 def _test(
-    classifier: Classifier, matrix: Floats, weeks: _Weeks, plan: Plan
-) -> tuple[dict[str, Floats], float]:
-    """Score each week; returns the metrics by name and the microseconds a transaction."""
-    measured, seconds, n = list[dict[str, float]](), 0.0, 0
+    classifier: Classifier, matrix: Floats, weeks: Weeks, plan: Plan
+) -> tuple[dict[str, Floats], Floats, float]:
+    """Score each week; returns metrics by name, the scores, the microseconds a transaction."""
+    measured, seconds = list[dict[str, float]](), 0.0
+    scores = np.full(len(matrix), np.nan)
     for test in weeks.tests:
         features, population = matrix[test], weeks.population.where(test)
         began = time.perf_counter()
         fraud_probability = classifier.predict_proba(features)[:, 1]
-        seconds, n = seconds + time.perf_counter() - began, n + len(features)
+        seconds += time.perf_counter() - began
+        scores[test] = fraud_probability
         is_flagged = fraud_probability >= threshold_for_budget(
             fraud_probability, int(fraud_probability.size * plan.flags_per_thousand / 1_000)
         )
         flagging = flagging_metrics(population.is_fraud, is_flagged)
         measured.append(measure(population, fraud_probability) | flagging)
     weekly = {name: np.array([week[name] for week in measured]) for name in measured[0]}
-    return weekly, 1e6 * seconds / n
+    return weekly, scores, 1e6 * seconds / int(weeks.tested.sum())

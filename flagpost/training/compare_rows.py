@@ -1,4 +1,4 @@
-"""The rows of a comparison, from a log with labels or from a file of the Handbook.
+"""The rows of a comparison, from a log with labels, from DataFrames or a file of the Handbook.
 
 Features are computed once, with the mean amount before the test as the prior of a customer without
 habits; a saved model that brings another mean is compared on the same features.
@@ -7,9 +7,10 @@ habits; a saved model that brings another mean is compared on the same features.
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from flagpost.core.calendar import DAY_US
-from flagpost.core.features import LABEL_DELAY_US
+from flagpost.core.features import FEATURE_NAMES, LABEL_DELAY_US
 from flagpost.core.history import Int64s
 from flagpost.progress import progress_bar
 from flagpost.training.compare import Plan, Rows
@@ -53,6 +54,31 @@ def log_rows(name: str, decoded: DecodedLog, plan: Plan) -> Rows:
         is_fraud=find_frauds(decoded.labels, features.transaction_id),
         frauds_known_by=lambda time_us: find_frauds(
             decoded.labels, features.transaction_id, time_us
+        ),
+    )
+
+
+def frame_rows(name: str, transactions: pd.DataFrame, features: pd.DataFrame) -> Rows:
+    """Take rows from DataFrames; repeated deliveries, which have no features, are left out.
+
+    Args:
+        name: of the data.
+        transactions: as `flagpost.read_log` gives them. The last label of each says what is known
+            of it, from `known_at` on.
+        features: of the same rows, as `flagpost.features` gives them.
+    """
+    is_first = features.notna().all(axis=1)
+    transactions, features = transactions[is_first], features[is_first]
+    times = transactions["timestamp"].dt.tz_convert(None).to_numpy("datetime64[us]")
+    is_fraud, known_at = transactions["is_fraud"].to_numpy(), transactions["known_at"]
+    return Rows(
+        name=name,
+        matrix=features[list(FEATURE_NAMES)].to_numpy(),
+        event_time_us=times.view(np.int64),
+        customer=pd.factorize(transactions["user_id"])[0],
+        is_fraud=is_fraud,
+        frauds_known_by=lambda time_us: (
+            is_fraud & (known_at <= pd.Timestamp(time_us, unit="us", tz="UTC")).to_numpy()
         ),
     )
 

@@ -5,25 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from flagpost.core.piece import reordered
 from flagpost.label_events import Labels
 
 
 def in_order_of_knowing(labels: Labels) -> Labels:
     """Sort labels by `known_at`; of two of the same time the one that says fraud is the later."""
     order = np.lexsort((labels.is_fraud, labels.known_at_us))
-    places = order.tolist()
-    return Labels(
-        message_index=labels.message_index[order],
-        transaction_id=[labels.transaction_id[place] for place in places],
-        user_id=[labels.user_id[place] for place in places],
-        terminal_id=[labels.terminal_id[place] for place in places],
-        source=[labels.source[place] for place in places],
-        event_time_us=labels.event_time_us[order],
-        known_at_us=labels.known_at_us[order],
-        is_fraud=labels.is_fraud[order],
-        transaction_key=labels.transaction_key[order],
-        terminal_key=labels.terminal_key[order],
-    )
+    return reordered(labels, order)
 
 
 def find_frauds(

@@ -124,7 +124,7 @@ def evaluate(
     numbers: dict[str, float] = {
         "transactions": len(rows.transaction_id),
         "duplicates": rows.n_duplicate,
-        "bad lines": decoded.dead.total(),
+        "bad lines": len(decoded.bad_lines),
         "known frauds": int(is_fraud.sum()),
         "flagged": int(decisions.is_flagged.sum()),
         **flagging_metrics(is_fraud, decisions.is_flagged),

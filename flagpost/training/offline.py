@@ -1,13 +1,15 @@
 """A log file through the same pipeline that the worker runs, for training and evaluation."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, pairwise
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flagpost.core.calendar import DAY_US
 from flagpost.core.features import FEATURE_NAMES
@@ -18,13 +20,21 @@ from flagpost.core.pipeline import Run, observe_transactions
 from flagpost.core.scorer import Floats
 from flagpost.core.state import State
 from flagpost.core.stream_time import running_maximum
-from flagpost.events import Partition, Reason, TransactionDecoder, Transactions
+from flagpost.events import BadMessage, Partition, TransactionDecoder, Transactions
 from flagpost.label_events import LabelDecoder, Labels
-from flagpost.logs import read_log
+from flagpost.logs import LogBatch, read_log
 from flagpost.training.labels import in_order_of_knowing
 
 LOG = Partition("log", 0)
 """A log counts as a stream of one partition."""
+
+
+class BadLine(NamedTuple):
+    """A line of a log that is neither a transaction nor a label."""
+
+    number: int  # from 1; of a Parquet file the row
+    is_label: bool  # it says that it is one
+    problem: BadMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,7 @@ class DecodedLog:
 
     batches: list[Transactions]
     labels: Labels
-    dead: Counter[Reason]
+    bad_lines: list[BadLine]
 
     @property
     def event_time_us(self) -> Int64s:
@@ -50,14 +60,22 @@ class DecodedLog:
 
 @dataclass(frozen=True, slots=True)
 class OfflineFeatures:
-    """n transactions in file order; duplicates are left out, as the worker leaves them out."""
+    """n transactions in file order; duplicates are left out, as the worker leaves them out.
+
+    `is_duplicate` says which of all that were read those are.
+    """
 
     transaction_id: list[str]
     event_time_us: Int64s  # (n,)
     amount_cents: Int64s  # (n,)
     account_balance_cents: Int64s  # (n,)
     matrix: Floats  # (n, len(FEATURE_NAMES))
-    n_duplicate: int
+    is_duplicate: NDArray[np.bool_]  # (transactions of the log,)
+
+    @property
+    def n_duplicate(self) -> int:
+        """How many were left out."""
+        return int(self.is_duplicate.sum())
 
     def frame(self) -> pd.DataFrame:
         """Return `transaction_id` and the features."""
@@ -77,20 +95,27 @@ def decode_log(
     Raises:
         UnreadableInput: it is not a log.
     """
-    batches, labels, dead = list[Transactions](), list[Labels](), Counter[Reason]()
+    batches, labels, bad_lines = list[Transactions](), list[Labels](), list[BadLine]()
     label_decoder = LabelDecoder()
     for batch in read_log(path):
         said, bad = label_decoder.decode(
             list(compress(batch.values, batch.is_label)), latest_event_time_us
         )
         labels.append(said)
-        dead.update(message.reason for message in bad)
+        bad_lines += _lines_of(bad, batch, is_label=True)
         messages = list(compress(batch.values, ~batch.is_label))
         transactions, bad = decoder.decode(messages, latest_event_time_us)
         batches.append(transactions)
-        dead.update(message.reason for message in bad)
+        bad_lines += _lines_of(bad, batch, is_label=False)
         on_progress(batch.fraction_done)
-    return DecodedLog(batches, in_order_of_knowing(joined(labels)), dead)
+    bad_lines.sort(key=attrgetter("number"))
+    return DecodedLog(batches, in_order_of_knowing(joined(labels)), bad_lines)
+
+
+def _lines_of(bad: Sequence[BadMessage], batch: LogBatch, *, is_label: bool) -> list[BadLine]:
+    """Find the lines of bad messages among the labels of a batch, or among all others."""
+    numbers = batch.line_numbers[batch.is_label == is_label].tolist()
+    return [BadLine(numbers[message.message_index], is_label, message) for message in bad]
 
 
 def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFeatures:
@@ -100,6 +125,7 @@ def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFea
     learned on the day when it is known.
     """
     state, accepted, matrices = State(), list[Transactions](), list[Floats]()
+    duplicates = list[NDArray[np.bool_]]()
     reached_us: int | None = None
 
     def recall(_: Partition, first_us: int, last_us: int) -> Iterator[Transactions]:
@@ -126,7 +152,8 @@ def observe_log(decoded: DecodedLog, population_mean_cents: float) -> OfflineFea
             keep = ~observed.is_duplicate
             accepted.append(day.take(keep))
             matrices.append(observed.features[keep])
-    return _joined(accepted, matrices, sum(batch.user_key.size for batch in decoded.batches))
+            duplicates.append(observed.is_duplicate)
+    return _joined(accepted, matrices, duplicates)
 
 
 def _days(stream_time_us: Int64s) -> list[slice]:
@@ -136,13 +163,17 @@ def _days(stream_time_us: Int64s) -> list[slice]:
     return [slice(*pair) for pair in pairwise(starts)]
 
 
-def _joined(accepted: list[Transactions], matrices: list[Floats], n_read: int) -> OfflineFeatures:
-    matrix = np.concatenate(matrices) if matrices else np.empty((0, len(FEATURE_NAMES)))
+def _joined(
+    accepted: list[Transactions], matrices: list[Floats], duplicates: list[NDArray[np.bool_]]
+) -> OfflineFeatures:
+    none = np.empty(0, np.int64)
     return OfflineFeatures(
         transaction_id=list(chain.from_iterable(batch.transaction_id for batch in accepted)),
-        event_time_us=np.concatenate([batch.event_time_us for batch in accepted]),
-        amount_cents=np.concatenate([batch.amount_cents for batch in accepted]),
-        account_balance_cents=np.concatenate([batch.account_balance_cents for batch in accepted]),
-        matrix=matrix,
-        n_duplicate=n_read - matrix.shape[0],
+        event_time_us=np.concatenate([none, *(each.event_time_us for each in accepted)]),
+        amount_cents=np.concatenate([none, *(each.amount_cents for each in accepted)]),
+        account_balance_cents=np.concatenate(
+            [none, *(each.account_balance_cents for each in accepted)]
+        ),
+        matrix=np.concatenate([np.empty((0, len(FEATURE_NAMES))), *matrices]),
+        is_duplicate=np.concatenate([np.empty(0, np.bool_), *duplicates]),
     )

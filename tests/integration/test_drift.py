@@ -1,9 +1,11 @@
 """From counts in the tables to `flagpost drift`."""
 
+import json
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
@@ -11,7 +13,7 @@ from typer.testing import CliRunner, Result
 from flagpost.cli import app
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Effects, SpreadCounts
-from flagpost.core.spread import TrainedSpread
+from flagpost.core.spread import TrainedSpread, population_stability_index
 from flagpost.events import Partition
 from flagpost.postgres import additions
 from flagpost.postgres.drift import Counted, last_counted, read_daily_drift, read_drift
@@ -89,6 +91,10 @@ def test_the_stability_index_is_that_of_the_textbook(
 ) -> None:
     [(found,)] = query(engine, f"SELECT feature.population_stability_index('{counts}', '{shares}')")
     assert found == pytest.approx(psi, abs=1e-12)
+    in_python = population_stability_index(
+        np.array(json.loads(f"[{counts[1:-1]}]")), np.array(json.loads(f"[{shares[1:-1]}]"))
+    )
+    assert in_python == pytest.approx(psi, abs=1e-12)
 
 
 @pytest.mark.parametrize("counts", ["{}", "{0,0}"])

@@ -1,21 +1,29 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import flagpost
+from flagpost.clock import latest_event_time_us
 from flagpost.core.calendar import DAY_US
 from flagpost.core.features import AMOUNT, FEATURE_NAMES
 from flagpost.errors import BadConfiguration
+from flagpost.events import TransactionDecoder
 from flagpost.model import FraudModel
-from flagpost.training.compare import Comparison, Plan, Rows, compare
+from flagpost.training.compare import Comparison, Plan, Rows, compare, divide
 from flagpost.training.compare_command import parse_kinds
 from flagpost.training.compare_report import markdown
+from flagpost.training.compare_rows import frame_rows, log_rows
 from flagpost.training.kinds import Kind
 from flagpost.training.metrics import Bools
 from flagpost.training.model_commands import app
+from flagpost.training.offline import decode_log
+from flagpost.training.protocol import measure
 
 ROOT = Path(__file__).parents[2]
+LOG = ROOT / "logFraud.json"
 DAYS, PER_DAY = 28, 100
 PLAN = Plan(train_days=7, test_weeks=2, flags_per_thousand=20.0)
 
@@ -58,6 +66,34 @@ def test_the_spread_is_the_standard_deviation_between_weeks(compared: Comparison
     one, other = first.weekly["AP"]
     assert first.mean("AP") == pytest.approx((one + other) / 2)
     assert first.deviation("AP") == pytest.approx(abs(one - other) / 2**0.5)
+
+
+def test_scores_are_those_of_the_test_weeks(compared: Comparison) -> None:
+    rows, weeks = some_rows(), divide(some_rows(), PLAN)
+    first = compared.results[0]
+    assert np.isfinite(first.fraud_probability).tolist() == weeks.tested.tolist()
+    ranked = measure(
+        weeks.population.where(weeks.tests[1]), first.fraud_probability[weeks.tests[1]]
+    )
+    assert ranked["AUC"] == first.weekly["AUC"][1]
+    assert not (weeks.tested & weeks.fitted).any()
+    assert weeks.known.tolist() == rows.is_fraud.tolist()
+
+
+def test_rows_of_frames_are_those_of_the_log() -> None:
+    decoded = decode_log(LOG, TransactionDecoder(), latest_event_time_us(1.0))
+    expected, log = log_rows("log", decoded, PLAN), flagpost.read_log(LOG)
+    repeated = pd.concat([log, log.tail(3)], ignore_index=True)
+    found = frame_rows("log", repeated, flagpost.features(repeated))
+    assert found.matrix.shape == expected.matrix.shape
+    assert found.event_time_us.tolist() == expected.event_time_us.tolist()
+    assert found.is_fraud.tolist() == expected.is_fraud.tolist()
+    some_day_us = int(expected.event_time_us[7_000])
+    known = expected.frauds_known_by(some_day_us)
+    assert 0 < known.sum() < expected.is_fraud.sum()
+    assert found.frauds_known_by(some_day_us).tolist() == known.tolist()
+    pairs = set(zip(found.customer.tolist(), expected.customer.tolist(), strict=True))
+    assert len(pairs) == 105
 
 
 def test_a_saved_model_is_tested_on_the_same_rows() -> None:

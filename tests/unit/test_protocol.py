@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from flagpost.cli import app
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import BadConfiguration, UnreadableInput
-from flagpost.training.card_precision import card_precision
+from flagpost.training.card_precision import card_precision, cards_found
 from flagpost.training.handbook import COLUMNS, observe_handbook, read_handbook
 from flagpost.training.kinds import sampled_rows
 from flagpost.training.protocol import Population, Split, check_days, in_test_week
@@ -151,6 +151,7 @@ def test_card_precision_ranks_cards_by_their_highest_score_and_blocks_those_foun
     score = np.array([0.1, 0.9, 0.8, 0.7, 0.9, 0.5, 0.8])
     # Day 0: of cards 1 and 2, card 1 is compromised. Day 1, without it: of 3 and 2, card 2 is.
     assert card_precision(day, customer, is_fraud, score, top=2) == 0.5
+    assert cards_found(day, customer, is_fraud, score, top=2).tolist() == [1, 1]
     # Day 0: card 1 is found. Day 1: card 3 is looked at in vain.
     assert card_precision(day, customer, is_fraud, score, top=1) == 0.5
 

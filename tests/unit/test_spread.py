@@ -55,6 +55,14 @@ def test_bins_hold_a_tenth_of_the_training_data_each() -> None:
     assert spread.shares == [0.101, *[0.1] * 8, 0.099]
 
 
+def test_the_stability_index_counts_values_at_an_edge_below_it() -> None:
+    spread = TrainedSpread("amount", [10.0, 20.0], [0.5, 0.3, 0.2])
+    as_trained = np.repeat([10.0, 20.0, 20.5], [50, 30, 20])
+    assert spread.stability_index(as_trained) == 0
+    shifted = np.repeat([0.0, 15.0, 99.0], [20, 30, 50])
+    assert spread.stability_index(shifted) == pytest.approx(0.6 * np.log(2.5))
+
+
 @pytest.mark.parametrize(
     ("column", "edges", "shares"),
     [
