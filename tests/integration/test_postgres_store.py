@@ -16,7 +16,7 @@ from flagpost.events import Partition
 from flagpost.postgres import positions
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
-from tests.contract.test_store_contract import flagged, label, segment
+from tests.contract.test_store_contract import NOON_US, flagged, label, segment
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
 GROUP = "scorers"
@@ -228,3 +228,15 @@ def test_flagged_rows_that_are_left_out_are_logged_as_a_count(connect: Connect) 
         store.commit(Effects([step(A, 1, 5, 9)], flagged=[flagged("t1"), flagged("t3")]))
 
     assert [(entry["log_level"], entry["n_left_out"]) for entry in logs] == [("warning", 1)]
+
+
+def test_partitions_are_loaded_together_in_the_order_of_event_time(connect: Connect) -> None:
+    store = PostgresStore(connect(), GROUP)
+    store.acquire({A: 0, B: 0})
+    starts = range(0, 200, 5)  # more than are fetched at a time
+    ours = {p: [segment(p, at, at + 5, NOON_US + at + p.number) for at in starts] for p in (A, B)}
+    store.commit(Effects([step(A, 1, 0, 200), step(B, 1, 0, 200)], [*ours[A], *ours[B]]))
+
+    loaded = list(store.load_segments([A, B], {}))
+
+    assert loaded == [each for pair in zip(ours[A], ours[B], strict=True) for each in pair]
