@@ -83,6 +83,7 @@ def pictures(notebook: nbformat.NotebookNode) -> dict[Path, bytes]:
         for cell in notebook.cells
         if cell.id in PICTURES
         for output in cell.outputs
+        if "image/png" in output.data
     }
 
 

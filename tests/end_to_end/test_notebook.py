@@ -25,7 +25,7 @@ def tags(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def texts(cell: nbformat.NotebookNode) -> list[str]:
-    """What a cell has put out, in words; of a picture only that it is one."""
+    """What a cell has put out, in words; of a picture its titles."""
     return [_text(output) for output in cell.get("outputs", ())]
 
 
@@ -33,7 +33,7 @@ def _text(output: nbformat.NotebookNode) -> str:
     if output.output_type == "stream":
         return f"{output.name}: {output.text}"
     if "image/png" in output.data:
-        return "a picture"
+        return f"a picture: {output.metadata['image/png']['alt']}"
     return str(output.data.get("text/markdown") or output.data["text/plain"])
 
 
