@@ -17,6 +17,7 @@ from flagpost.cli import app
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.errors import SchemaOutdated
 from flagpost.postgres.migrations import VERSION_TABLE, VERSIONS, check_schema
+from flagpost.postgres.roles import ANALYST, OWNER, set_up_roles
 from flagpost.postgres.tables import Base
 from flagpost.postgres.upgrade import alembic_config, upgrade
 
@@ -183,6 +184,26 @@ def test_an_upgrade_turns_features_by_name_into_arrays_to_the_bit(
     for everything in ("TABLE scores.flagged_features", "TABLE scores.kept_features"):
         [(transaction_id, _, model_version, *named)] = query(empty, everything)
         assert (transaction_id, model_version, named) == ("t1", "1", values)
+
+
+def test_a_view_that_is_made_anew_keeps_its_owner_rights_and_comments(
+    empty: Engine, database_url: str
+) -> None:
+    migrate(empty, "0012")
+    set_up_roles(empty)
+    said = """
+        SELECT relowner::regrole::text, relacl::text, obj_description(oid),
+               col_description(oid, 1), col_description(oid, 4)
+        FROM pg_class WHERE oid = 'analyst.fraud_scores'::regclass
+    """
+    [before] = query(empty, said)
+
+    upgrade(database_url)
+
+    assert before[0] == OWNER
+    assert f"{ANALYST}=r/" in str(before[1])
+    assert None not in before
+    assert query(empty, said) == [before]
 
 
 @pytest.mark.parametrize("view", ["flagged_features", "kept_features"])

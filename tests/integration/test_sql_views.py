@@ -342,6 +342,25 @@ def test_an_analyst_finds_no_raw_id_in_anything_that_can_be_read(
     assert not shown & set(SECRETS)
 
 
+def test_an_analyst_sees_no_place_of_a_message(engine: Engine) -> None:
+    shown = query(
+        engine,
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = 'analyst' AND column_name IN ('partition', 'kafka_offset')",
+    )
+    scores = query(
+        engine,
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'analyst'"
+        " AND table_name = 'fraud_scores' ORDER BY ordinal_position",
+    )
+
+    assert shown == []
+    assert [name for (name,) in scores] == [
+        "masked_transaction_id", "masked_user_id", "masked_terminal_id", "ts", "fraud_probability",
+        "is_flagged", "fraud_label", "model_version", "scored_at",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "statement",
     [
