@@ -73,6 +73,7 @@ def load_labels(
     A row has transaction_id, and may have is_fraud (true, false, 1, 0), known_at and source. Of a
     transaction that is neither flagged nor kept nor labelled it needs timestamp, terminal_id and
     user_id, too. Other columns are passed over. The whole file is checked before anything is sent.
+    Rows that say fraud and genuine of one transaction as of the same known_at cannot be used.
 
     To load a file again does no harm where the labels have the same known_at: workers count them as
     duplicates.

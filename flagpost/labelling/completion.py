@@ -92,9 +92,39 @@ def complete(
         place = places[refused.message_index]
         problems.append(f"{place}: {refused.detail}")
         del drafts[place]
+    for place, contradiction in _find_contradictions(drafts):
+        problems.append(f"{place}: {contradiction}")
+        del drafts[place]
     messages = sorted(drafts.values(), key=lambda message: parse_time(message["known_at"]))
     ordered = [msgspec.json.encode(message) for message in messages]
     return Completed(message_keys(ordered, AS_DESIGNED), ordered, problems, _count(messages, known))
+
+
+def _find_contradictions(drafts: Mapping[str, Message]) -> list[tuple[str, str]]:
+    """Find what cannot both be: of one transaction, as of one time, fraud and genuine.
+
+    Workers would take both, and the one that says fraud would count.
+    """
+    first_places = dict[tuple[str, int, bool], str]()
+    for place, message in drafts.items():
+        first_places.setdefault((*_about(message), message["is_fraud"]), place)
+    others = {
+        place: first_places.get((*_about(message), not message["is_fraud"]))
+        for place, message in drafts.items()
+    }
+    return [(place, _differs(drafts[place], other)) for place, other in others.items() if other]
+
+
+def _differs(message: Message, other: str) -> str:
+    verdict, opposite = ("fraud", "genuine") if message["is_fraud"] else ("genuine", "fraud")
+    return (
+        f"says {verdict} of {message['transaction_id']}, and {other} {opposite}, both known_at "
+        f"{message['known_at']}; keep one, or give the later one a later known_at"
+    )
+
+
+def _about(message: Message) -> tuple[str, int]:
+    return str(message["transaction_id"]), parse_time(message["known_at"])
 
 
 def _find_lack(message: Message) -> str | None:

@@ -1,12 +1,19 @@
 """The flagged transactions as a table for people."""
 
 from datetime import datetime
+from typing import Final
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Engine, select
 
 from flagpost.postgres.driver_errors import translated
 from flagpost.postgres.tables import FraudTransaction
+
+_TEXT = pd.StringDtype(na_value=np.nan)
+_DTYPES: Final = {
+    str(FraudTransaction.transaction_id.key): _TEXT,
+}
 
 
 def flagged(engine: Engine, since: datetime | None = None) -> pd.DataFrame:

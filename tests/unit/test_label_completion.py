@@ -97,3 +97,20 @@ def test_nothing_is_fraud_unless_somebody_says_so() -> None:
     labels = completed(Statement("t1"), is_fraud=None)
 
     assert labels.problems == ["line 2: is_fraud is missing; say --fraud or --genuine for all"]
+
+
+def test_lines_that_contradict_each_other_are_both_refused_and_named() -> None:
+    labels = completed(
+        Statement(7, is_fraud=1, known_at="2025-03-20T00:00Z"),
+        Statement("t1"),
+        Statement("7", is_fraud=0),
+        Statement("t1", is_fraud=0, known_at="2025-03-21"),
+        Statement("t1"),
+    )
+
+    advice = "keep one, or give the later one a later known_at"
+    assert labels.problems == [
+        f"line 2: says fraud of 7, and line 4 genuine, both known_at 2025-03-20T00:00Z; {advice}",
+        f"line 4: says genuine of 7, and line 2 fraud, both known_at 2025-03-20; {advice}",
+    ]
+    assert len(labels.values) == 3
