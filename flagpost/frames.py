@@ -114,8 +114,8 @@ def features(
 
     Args:
         transactions: n of them, as `read_log` gives them. `transaction_id`, `timestamp`, `user_id`
-            and `amount` are needed, `terminal_id` and `account_balance` may be absent. Times
-            without a zone are in UTC.
+            and `amount` are needed, `terminal_id` and `account_balance` may be absent: then no
+            terminal is known, and no balance. Times without a zone are in UTC.
         labels: what became known of them, as `read_labels` gives it. By default the columns
             `is_fraud` and `known_at`, which have room for the last label of each transaction, and
             not for what had been thought before a correction.
@@ -194,14 +194,21 @@ def _labels_in(transactions: pd.DataFrame) -> pd.DataFrame:
     """Take the columns `is_fraud` and `known_at` for labels.
 
     Raises:
-        ValueError: nothing says when a label was known.
+        ValueError: one of them is there without the other.
     """
-    if "known_at" in transactions:
-        return transactions[transactions["known_at"].notna()]
+    if "known_at" in transactions and "is_fraud" in transactions:
+        labels = transactions[transactions["known_at"].notna()]
+        return labels if "terminal_id" in labels else labels.assign(terminal_id=None)
     if "is_fraud" in transactions:
         msg = (
             "transactions has is_fraud but not known_at, the time at which each label became "
             "known (NaT: no label); add it, or leave is_fraud out"
+        )
+        raise ValueError(msg)
+    if "known_at" in transactions:
+        msg = (
+            "transactions has known_at but not is_fraud, what each label says; add it, or leave "
+            "known_at out"
         )
         raise ValueError(msg)
     return pd.DataFrame(columns=list(_OF_LABELS))

@@ -159,6 +159,13 @@ def test_habits_begin_with_the_mean_amount_of_the_model(log: pd.DataFrame) -> No
     assert first["amount_ratio"].tolist() == [log["amount"].iloc[0] / 100]
 
 
+def test_without_a_column_of_terminals_no_terminal_is_known(log: pd.DataFrame) -> None:
+    found = flagpost.features(log.drop(columns="terminal_id"))
+    nameless = log.assign(terminal_id=None)
+    pd.testing.assert_frame_equal(found, flagpost.features(nameless), check_exact=True)
+    assert (found["terminal_risk_7d"] == 0).all()
+
+
 def test_what_a_worker_would_refuse_is_refused(log: pd.DataFrame) -> None:
     some = log.iloc[:5]
     finer = some.assign(amount=some["amount"].where(some.index != 3, 0.001))
@@ -168,6 +175,8 @@ def test_what_a_worker_would_refuse_is_refused(log: pd.DataFrame) -> None:
         flagpost.features(some.drop(columns=["amount", "timestamp"]))
     with pytest.raises(ValueError, match="not known_at, the time at which each label became known"):
         flagpost.features(some.drop(columns="known_at"))
+    with pytest.raises(ValueError, match="transactions has known_at but not is_fraud"):
+        flagpost.features(some.drop(columns="is_fraud"))
     early = some.assign(known_at=pd.Timestamp("2024-01-01", tz="UTC"))
     with pytest.raises(ValueError, match=r"labels: .* refuse: 5 of 5; row 0: `known_at` is"):
         flagpost.features(early)
