@@ -30,7 +30,7 @@ def label(
     known_at: KnownAtOption = None,
     source: Annotated[str, Option(help="Who found out.")] = "review",
     timestamp: Annotated[
-        str | None, Option(help="When it happened, of an ID that no table has (ISO 8601).")
+        str | None, Option(help="When it happened, if no table has the ID (ISO 8601).")
     ] = None,
     user_id: Annotated[str | None, Option(help="Whose it was, likewise.")] = None,
     terminal_id: Annotated[str | None, Option(help="Where it was, likewise.")] = None,
@@ -40,10 +40,11 @@ def label(
 
     A label goes to FLAGPOST_LABELS_TOPIC, and workers learn it. Time and terminal of a transaction
     are looked up among the flagged ones, the kept scores and earlier labels; of one that is nowhere
-    there, give them. All ids are labelled, or none.
+    there, give them. What is given and contradicts the tables is refused. All ids are labelled, or
+    none.
 
-    Exit codes: 0, the brokers have all labels; 1, not all; 2, an id is not known and nothing was
-    sent.
+    Exit codes: 0, the brokers have all labels; 1, not all; 2, an id is not known, or what is given
+    of it is wrong, and nothing was sent.
 
     Example: flagpost label TX0006580 TX0006611 --fraud
     """
@@ -71,8 +72,9 @@ def load_labels(
     """Load labels from a file, such as a list of chargebacks.
 
     A row has transaction_id, and may have is_fraud (true, false, 1, 0), known_at and source. Of a
-    transaction that is neither flagged nor kept nor labelled it needs timestamp, terminal_id and
-    user_id, too. Other columns are passed over. The whole file is checked before anything is sent.
+    transaction that is neither flagged nor kept nor labelled it needs timestamp and terminal_id,
+    too, and should have user_id; of others, what contradicts the tables is refused. Other columns
+    are passed over. The whole file is checked before anything is sent.
     Rows that say fraud and genuine of one transaction as of the same known_at cannot be used.
 
     To load a file again does no harm where the labels have the same known_at: workers count them as

@@ -1,7 +1,7 @@
 """What somebody says about transactions, completed to label messages. No I/O.
 
 A label finds its transaction by id, time and terminal, and people know the id alone. The rest comes
-from the tables where they have the transaction, and else from whoever says it.
+from the tables as far as they have it, and else from whoever says it.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ import msgspec
 from flagpost.event_times import Timestamp, parse_time
 from flagpost.events import AS_DESIGNED, message_keys
 from flagpost.label_events import LabelDecoder
+from flagpost.plain_times import UNREADABLE_TIME
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ def complete(
     defaults: Defaults,
     latest_known_at_us: int,
 ) -> Completed:
-    """Make labels of statements; what the tables know comes before what is said.
+    """Make labels of statements; what is said fills what the tables lack, and may not contradict.
 
     Args:
         statements: by their places, for complaints.
@@ -79,10 +80,12 @@ def complete(
     """
     problems, drafts = list[str](), dict[str, Message]()
     for place, each in statements.items():
-        message = _message(each, known.get(str(each.transaction_id)), defaults)
-        lack = _find_lack(message)
-        if lack:
-            problems.append(f"{place}: {lack}")
+        found = known.get(str(each.transaction_id))
+        message = _message(each, found, defaults)
+        problem = _find_denial(each, found) if found else _find_lack(message)
+        problem = problem or _find_silence(message)
+        if problem:
+            problems.append(f"{place}: {problem}")
         else:
             drafts[place] = message
     places = list(drafts)
@@ -127,12 +130,47 @@ def _about(message: Message) -> tuple[str, int]:
     return str(message["transaction_id"]), parse_time(message["known_at"])
 
 
+def _find_denial(each: Statement, found: KnownTransaction) -> str | None:
+    """Find what is said against the tables."""
+    if each.timestamp is not None:
+        time_us = parse_time(each.timestamp)
+        if time_us == UNREADABLE_TIME:
+            return f"timestamp {each.timestamp!r} is no time; one is 2026-03-01T12:00:00Z"
+        if abs(time_us - parse_time(found.event_time.isoformat())) >= _SAME_TIME_US:
+            return _denial("timestamp", each, each.timestamp, found.event_time.isoformat())
+    if _differ(each.user_id, found.user_id):
+        return _denial("user_id", each, each.user_id, found.user_id)
+    if _differ(each.terminal_id, found.terminal_id):
+        return _denial("terminal_id", each, each.terminal_id, found.terminal_id)
+    return None
+
+
+_SAME_TIME_US = 1_000_000
+"""Times that are less apart are the same: files often have whole seconds."""
+
+
+def _differ(said: str | int | None, stored: str | None) -> bool:
+    return said is not None and stored is not None and str(said) != stored
+
+
+def _denial(name: str, each: Statement, said: object, stored: object) -> str:
+    return (
+        f"the tables have {name} {stored} for transaction {each.transaction_id}, not {said}; "
+        "leave it out if the id is right"
+    )
+
+
 def _find_lack(message: Message) -> str | None:
-    if "timestamp" not in message:
-        return (
-            f"no table has transaction {message['transaction_id']}; give its timestamp and "
-            "terminal_id, too"
-        )
+    """Find what is missing of a transaction that no table has."""
+    if "timestamp" in message and "terminal_id" in message:
+        return None
+    return (
+        f"no table has transaction {message['transaction_id']}; give its timestamp and "
+        "terminal_id, too"
+    )
+
+
+def _find_silence(message: Message) -> str | None:
     if "is_fraud" not in message:
         return "is_fraud is missing; say --fraud or --genuine for all"
     return None
@@ -149,14 +187,18 @@ def _message(each: Statement, found: KnownTransaction | None, defaults: Defaults
     message = {
         "type": "label",
         "transaction_id": each.transaction_id,
-        "user_id": found.user_id if found else each.user_id,
-        "terminal_id": found.terminal_id if found else each.terminal_id,
+        "user_id": _stored_or_said(found and found.user_id, each.user_id),
+        "terminal_id": _stored_or_said(found and found.terminal_id, each.terminal_id),
         "timestamp": found.event_time if found else each.timestamp,
         "is_fraud": _as_bool(defaults.is_fraud if each.is_fraud is None else each.is_fraud),
         "known_at": defaults.known_at if each.known_at is None else each.known_at,
         "source": defaults.source if each.source is None else each.source,
     }
     return {name: value for name, value in message.items() if value is not None}
+
+
+def _stored_or_said(stored: str | None, said: str | int | None) -> str | int | None:
+    return said if stored is None else stored
 
 
 def _as_bool(is_fraud: bool | int | None) -> bool | int | None:  # noqa: FBT001 - as a file says it

@@ -145,7 +145,19 @@ def test_a_dry_run_sends_nothing(pipeline: Pipeline, flagged: list[str], run: Ru
     [
         ("transaction_id\nt1\n", (), 2, "line 2: no table has transaction t1"),
         ("id,is_fraud\nt1,1\n", (), 4, "line 2: Object missing required field `transaction_id`"),
-        ("transaction_id,timestamp\nt1,2025-01-01\n", (), 2, "line 2: is_fraud is missing"),
+        ("transaction_id,timestamp\nt1,2025-01-01\n", (), 2, "line 2: no table has transaction t1"),
+        (
+            "transaction_id,timestamp,terminal_id\nt1,2025-01-01,m1\n",
+            (),
+            2,
+            "line 2: is_fraud is missing",
+        ),
+        (
+            "transaction_id,timestamp,terminal_id,is_fraud\nt1,2025-01-01,m1,1\nt1,2025-01-01,m1,0\n",
+            ("--known-at", "2025-01-02"),
+            2,
+            "line 3: says genuine of t1, and line 2 fraud",
+        ),
         ("transaction_id\nt1\n", ("--known-at", "soon"), 3, "--known-at 'soon' is no time"),
         ("", (), 4, "is empty"),
     ],

@@ -32,13 +32,34 @@ def test_what_is_not_said_comes_from_the_tables_and_the_defaults() -> None:
     assert labels.counts == {"fraud": 1, "found in the tables": 1, "without a terminal": 0}
 
 
-def test_the_tables_come_before_what_is_said_of_a_transaction() -> None:
-    said = Statement("t1", timestamp="2025-03-01T12:00:00Z", user_id="x", terminal_id="y")
+def test_what_is_said_fills_what_the_tables_lack() -> None:
+    said = Statement("7", timestamp="2025-03-01T12:00:00Z", user_id="u2", terminal_id="m2")
 
     [label] = [json.loads(value) for value in completed(said).values]
 
-    assert (label["user_id"], label["terminal_id"]) == ("u1", "m1")
+    assert (label["user_id"], label["terminal_id"]) == ("u2", "m2")
     assert label["timestamp"] == "2025-03-01T12:00:00.250000Z"
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        (Statement("t1", user_id=5), "the tables have user_id u1 for transaction t1, not 5;"),
+        (Statement("t1", terminal_id="y"), "the tables have terminal_id m1 for transaction t1,"),
+        (
+            Statement("t1", timestamp="2025-03-01T12:00:02Z"),
+            "the tables have timestamp 2025-03-01T12:00:00.250000+00:00 for transaction t1, not",
+        ),
+        (Statement("t1", timestamp="garbage"), "timestamp 'garbage' is no time; one is 2026-"),
+        (Statement("7", terminal_id=""), "`terminal_id`"),
+    ],
+)
+def test_what_is_said_against_the_tables_is_refused(statement: Statement, complaint: str) -> None:
+    labels = completed(statement)
+
+    [problem] = labels.problems
+    assert problem.startswith(f"line 2: {complaint}")
+    assert labels.values == []
 
 
 def test_what_no_table_has_is_taken_as_it_is_said() -> None:
@@ -75,7 +96,9 @@ def test_labels_are_in_the_order_of_knowing() -> None:
 @pytest.mark.parametrize(
     ("statement", "complaint"),
     [
-        (Statement("t9"), "line 2: no table has transaction t9; give its timestamp"),
+        (Statement("t9"), "line 2: no table has transaction t9; give its timestamp and terminal"),
+        (Statement("t9", timestamp="2025-03-01"), "line 2: no table has transaction t9; give its"),
+        (Statement("t9", terminal_id="m1"), "line 2: no table has transaction t9; give its"),
         (Statement("t1", is_fraud=2), "line 2: `is_fraud`"),
         (Statement("t1", known_at="soon"), "line 2: `known_at`"),
         (Statement("t1", known_at="2025-05-01"), "line 2: `known_at`"),
