@@ -28,4 +28,4 @@ def load_marketing(
     finally:
         engine.dispose()
     first, last = min(day.event_day for day in days), max(day.event_day for day in days)
-    typer.echo(f"Loaded {len(days):,} days from {first} to {last}.")
+    typer.echo(f"Days loaded: {len(days):,}, from {first} to {last}.")

@@ -26,7 +26,10 @@ DryRunOption = Annotated[bool, Option("--dry-run", help="Check everything and se
 def label(
     ids: Annotated[list[str], Argument(metavar="ID...", help="Ids of transactions.")],
     *,
-    fraud: Annotated[bool, Option("--fraud/--genuine", help="What became known of them.")],
+    fraud: Annotated[
+        bool | None,
+        Option("--fraud/--genuine", help="What became known of them; one of the two is needed."),
+    ] = None,
     known_at: KnownAtOption = None,
     source: Annotated[str, Option(help="Who found out.")] = "review",
     timestamp: Annotated[
@@ -48,6 +51,8 @@ def label(
 
     Example: flagpost label TX0006580 TX0006611 --fraud
     """
+    if fraud is None:
+        raise Refused("say what became known: --fraud or --genuine")
     said = timestamp, user_id, terminal_id
     if len(ids) > 1 and any(said):
         raise Refused("--timestamp, --user-id and --terminal-id are for one ID alone")

@@ -180,3 +180,10 @@ def test_what_is_given_for_one_transaction_is_not_for_two(run: Run) -> None:
 
     assert result.exit_code == 2
     assert "for one ID alone" in result.stderr
+
+
+def test_what_became_known_has_to_be_said(run: Run) -> None:
+    result = run("label", "t1")
+
+    assert result.exit_code == 2
+    assert "say what became known: --fraud or --genuine" in result.stderr

@@ -1,7 +1,9 @@
 """The roles of the database: each logs in and tries everything that it must not do."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,6 +23,7 @@ from flagpost.postgres.roles import ANALYST, API, RIGHTS, SCHEMAS, SCORER, set_u
 from tests.logins import login_with
 from tests.stack import Servers
 
+SECURITY_PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 Logins = dict[str, psycopg.Connection]
 ROLES = list(RIGHTS)
 VERBS = {
@@ -154,6 +157,21 @@ def test_no_id_stays_no_id(logins: Logins) -> None:
     [row] = logins[ANALYST].execute("SELECT masked_terminal_id FROM analyst.latest_fraud_labels")
 
     assert row == (None,)
+
+
+def test_what_everybody_may_by_default_can_be_taken_back(owned: str, logins: Logins) -> None:
+    [statements] = re.findall(r"```sql\n(DO .*?)```", SECURITY_PAGE.read_text(), re.DOTALL)
+    tried = "CREATE TEMPORARY TABLE mine (id int)", "SELECT lo_create(0)"
+    with logins[ANALYST].transaction(force_rollback=True):
+        for statement in tried:
+            logins[ANALYST].execute(statement.encode())
+
+    with psycopg.connect(owned) as connection:
+        connection.execute(statements.encode())
+
+    for statement in tried:
+        with pytest.raises(InsufficientPrivilege):
+            logins[ANALYST].execute(statement.encode())
 
 
 def test_what_was_granted_by_hand_is_taken_back(owned: str, logins: Logins) -> None:
