@@ -14,6 +14,7 @@ from flagpost.clock import latest_event_time_us
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.history import Int64s
 from flagpost.core.piece import joined, reordered
+from flagpost.errors import UnreadableInput
 from flagpost.events import UNKNOWN_BALANCE, BadMessage, TransactionDecoder, load_mapping
 from flagpost.label_events import LabelDecoder, Labels
 from flagpost.logs import messages_of
@@ -59,7 +60,7 @@ def read_log(
         `.attrs["bad_lines"]` lists them all, each with `line`, `reason` and `detail`.
 
     Raises:
-        UnreadableInput: the file is missing, empty or not what its ending says.
+        UnreadableInput: the file is missing or not what its ending says, or no line can be used.
         BadConfiguration: the mapping is wrong.
     """
     decoded = _decoded(path, mapping)
@@ -91,7 +92,7 @@ def read_labels(path: str | PathLike[str]) -> pd.DataFrame:
         as `read_log` does of bad lines.
 
     Raises:
-        UnreadableInput: the file is missing, empty or not what its ending says.
+        UnreadableInput: the file is missing or not what its ending says, or no line can be used.
     """
     decoded = _decoded(path, None)
     frame = _label_frame(decoded.labels)
@@ -147,7 +148,13 @@ def features(
 
 def _decoded(path: str | PathLike[str], mapping: str | PathLike[str] | None) -> DecodedLog:
     decoder = TransactionDecoder(load_mapping(Path(mapping) if mapping else None))
-    return decode_log(Path(path), decoder, _latest_us())
+    decoded = decode_log(Path(path), decoder, _latest_us())
+    if not (decoded.event_time_us.size or decoded.labels.event_time_us.size):
+        raise UnreadableInput(
+            f"{path} holds neither transactions nor labels; {_quote(decoded.bad_lines[0])} Where "
+            "its fields have other names, give read_log a mapping"
+        )
+    return decoded
 
 
 def _latest_us() -> int:
@@ -181,13 +188,16 @@ def _tell_of(bad_lines: Sequence[BadLine], path: str | PathLike[str], frame: pd.
         for line in bad_lines
     ]
     if bad_lines:
-        first = bad_lines[0]
         warnings.warn(
             f"{Path(path).name}: bad lines left out: {len(bad_lines):,} (all are in "
-            f".attrs['bad_lines']); line {first.number}: {first.problem.detail}",
+            f".attrs['bad_lines']); {_quote(bad_lines[0])}",
             ParserWarning,
             stacklevel=3,
         )
+
+
+def _quote(line: BadLine) -> str:
+    return f"line {line.number}: {line.problem.detail}"
 
 
 def _labels_in(transactions: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pandas.errors import ParserWarning
 import flagpost
 from flagpost.clock import latest_event_time_us
 from flagpost.core.features import FEATURE_NAMES
+from flagpost.errors import UnreadableInput
 from flagpost.events import TransactionDecoder
 from flagpost.model import FraudModel
 from flagpost.settings import PRETRAINED_MODEL
@@ -120,6 +122,22 @@ def test_bad_lines_are_counted_quoted_and_listed(tmp_path: Path) -> None:
     with pytest.warns(ParserWarning, match=r"left out: 1 \(.*\); line 5: `is_fraud` must be"):
         labels = flagpost.read_labels(log)
     assert len(labels) == len(labels.attrs["bad_lines"]) == 1
+
+
+@pytest.mark.parametrize("read", [flagpost.read_log, flagpost.read_labels])
+def test_a_file_without_a_usable_line_is_refused(
+    tmp_path: Path, read: Callable[[Path], pd.DataFrame]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("id,when\np1,2025-04-01\np2,2025-04-02\n")
+    says = r"holds neither transactions nor labels; line 2: `transaction_id` is missing"
+    with pytest.raises(UnreadableInput, match=says):
+        read(log)
+
+
+def test_a_log_of_labels_alone_has_no_transactions(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.jsonl", LABEL)
+    assert (len(flagpost.read_log(log)), len(flagpost.read_labels(log))) == (0, 1)
 
 
 def test_the_last_label_stands_in_the_row_and_all_are_read(tmp_path: Path) -> None:
