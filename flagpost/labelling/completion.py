@@ -187,8 +187,8 @@ def _message(each: Statement, found: KnownTransaction | None, defaults: Defaults
     message = {
         "type": "label",
         "transaction_id": each.transaction_id,
-        "user_id": _stored_or_said(found and found.user_id, each.user_id),
-        "terminal_id": _stored_or_said(found and found.terminal_id, each.terminal_id),
+        "user_id": _stored_or_said(found.user_id if found else None, each.user_id),
+        "terminal_id": _stored_or_said(found.terminal_id if found else None, each.terminal_id),
         "timestamp": found.event_time if found else each.timestamp,
         "is_fraud": _as_bool(defaults.is_fraud if each.is_fraud is None else each.is_fraud),
         "known_at": defaults.known_at if each.known_at is None else each.known_at,
