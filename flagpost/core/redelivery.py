@@ -49,7 +49,8 @@ def find_redelivered(
     """Say which of n transactions of a partition were accepted before, as far as memory cannot.
 
     A transaction that was in memory once and is not any more lies behind the retention; only for
-    those the journal is asked, and in a stream that is in time there is none.
+    those the journal is asked, and in a stream that is in time there is none. Among the n, one may
+    lie behind it that was in time when it came first.
     """
     is_redelivered = np.zeros(stream_time_us.size, np.bool_)
     is_old = arrived.event_time_us <= stream_time_us - RETENTION_US
@@ -65,6 +66,7 @@ def find_redelivered(
     for row, identity in enumerate(_identities(arrived)):
         if is_old[row]:
             is_redelivered[row] = identity in seen
+        if identity[1] in times:
             seen.add(identity)
     return is_redelivered
 

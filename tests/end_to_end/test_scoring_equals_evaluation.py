@@ -36,6 +36,12 @@ def the_log_sent_twice(pipeline: Pipeline, log: Path) -> None:
         one_member(pipeline, log)
 
 
+def sent_twice_before_it_is_scored(pipeline: Pipeline, log: Path) -> None:
+    for _ in range(2):
+        pipeline.produce(log)
+    pipeline.score_all()
+
+
 def a_second_member_halfway(pipeline: Pipeline, log: Path) -> None:
     half = len(log.read_bytes().splitlines()) // 2
     pipeline.produce(log, "--limit", half)
@@ -81,6 +87,9 @@ WAYS = {
         the_log_sent_twice,
         times_sent=2,
         settings={"topic_partitions": 3, "batch_messages": 5_000, "kafka_client": "confluent"},
+    ),
+    "sent twice before it is scored, 1 partition": Way(
+        sent_twice_before_it_is_scored, times_sent=2, settings={"topic_partitions": 1}
     ),
     "3 partitions, batches of 7": Way(
         one_member, 6_000, settings={"topic_partitions": 3, "batch_messages": 7}

@@ -6,7 +6,10 @@ import numpy as np
 
 from flagpost.core.calendar import DAY_US
 from flagpost.core.features import RETENTION_US
+from flagpost.core.piece import joined
+from flagpost.core.pipeline import Run, observe_transactions
 from flagpost.core.redelivery import Identities, find_redelivered
+from flagpost.core.state import State
 from flagpost.core.stream_time import running_maximum
 from flagpost.events import Partition, TransactionDecoder
 from flagpost.training.offline import DecodedLog, decode_log, observe_log
@@ -49,6 +52,21 @@ def test_the_second_of_two_in_one_batch_is_redelivered() -> None:
     arrived = identities((1, old, 7), (1, old, 7))
     found = find_redelivered(P, arrived, np.full(2, NOW), lambda *_: ())
     assert found.tolist() == [False, True]
+
+
+def test_in_one_batch_the_first_may_have_been_in_time() -> None:
+    arrived = identities((1, NOW, 7), (2, NOW + RETENTION_US, 8), (1, NOW, 7), (1, NOW, 9))
+    stream_time_us = running_maximum(arrived.event_time_us, None)
+    found = find_redelivered(P, arrived, stream_time_us, lambda *_: ())
+    assert found.tolist() == [False, False, True, False]
+
+
+def test_a_log_twice_in_one_batch_counts_once() -> None:
+    once = joined(decode_log(LOG, TransactionDecoder(), NOW * 2).batches)
+    twice, n = joined([once, once]), once.user_key.size
+    run = Run(P, slice(0, 2 * n), running_maximum(twice.event_time_us, None))
+    observed = observe_transactions(twice, [run], State(), lambda *_: (), 1.0)
+    assert observed.is_duplicate.tolist() == [False] * n + [True] * n
 
 
 def test_stream_time_never_goes_back() -> None:
