@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 
-from flagpost.errors import TopicMissing
+from flagpost.errors import TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
@@ -107,6 +107,8 @@ def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicD
         if isinstance(refusal, TopicMissing):
             return None
         raise refusal from error
+    except TimeoutError as error:
+        raise Unavailable("no broker has answered a question for topics in time") from error
 
 
 def _id_of(description: TopicDescription) -> str:

@@ -55,7 +55,7 @@ REPLACED_AGAIN_SECONDS = 300
 """A member that is replaced a second time within this has a rival and must end."""
 
 LOOK_SECONDS = 0.5
-"""How long a poll that brought nothing may ask whether the brokers are there."""
+"""How long a poll may ask whether the brokers and the topics are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class ConfluentSource:
         self._send_commits(self._advice.take_due())
         if messages:
             self._reachability.seen()
-        elif self._watch.is_due():
+        if self._watch.is_due():  # the client passes over a topic that is gone, or another by now
             self._look_around()
         return Poll(self._chunks(messages), assigned, lost)
 
@@ -290,7 +290,7 @@ class ConfluentSource:
             self._consumer.commit(offsets=native, asynchronous=True)
 
     def _look_around(self) -> None:
-        """Nothing came: are the brokers and the topics still there?"""
+        """Are the brokers and the topics still there? Waits for an answer."""
         try:
             self._note_topics(LOOK_SECONDS)
         except Unavailable:

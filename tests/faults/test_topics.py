@@ -85,6 +85,23 @@ def topic_recreated_while_a_worker_runs(new_pipeline: NewPipeline, faultless: Fa
     assert (pipeline.counts(), pipeline.flagged()) == before
 
 
+def labels_topic_deleted_while_transactions_come(
+    client: str, new_pipeline: NewPipeline, faultless: Faultless
+) -> None:
+    pipeline = new_pipeline(kafka_client=client)
+    transactions = faultless.log.with_name(f"transactions-{client}.json")
+    lines = LOG.read_bytes().splitlines(keepends=True)
+    transactions.write_bytes(b"".join(line for line in lines if b'"type":"label"' not in line))
+    member = pipeline.start_member()
+    sender = pipeline.start("producer.py", transactions, "--rate", 100)
+    pipeline.wait_until_read(1)
+    delete(pipeline, "labels_topic")
+
+    stops(member, TopicMissing, str(pipeline.settings["labels_topic"]))
+
+    sender.terminate()
+
+
 def dead_letter_topic_deleted(new_pipeline: NewPipeline, faultless: Faultless) -> None:
     pipeline = new_pipeline(topic_partitions=1, batch_messages=10)
     good = faultless.log.with_name("good.json")
@@ -154,6 +171,12 @@ FAULTS = {
     "dead-letter topic deleted": dead_letter_topic_deleted,
     "partitions added": partial(partitions_added, "kafka-python"),
     "partitions added, confluent": partial(partitions_added, "confluent"),
+    "labels topic deleted while transactions come": partial(
+        labels_topic_deleted_while_transactions_come, "kafka-python"
+    ),
+    "labels topic deleted while transactions come, confluent": partial(
+        labels_topic_deleted_while_transactions_come, "confluent"
+    ),
     "topic recreated while a worker runs": topic_recreated_while_a_worker_runs,
     "topic recreated while no worker runs": topic_recreated_while_no_worker_runs,
     "offset out of range": offset_out_of_range,
