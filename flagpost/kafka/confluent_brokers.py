@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 
 from flagpost.errors import TopicMissing, Unavailable
@@ -36,24 +36,21 @@ class ConfluentBrokers:
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """Return the first offset still held and the offset after the last."""
         natives = [TopicPartition(*partition) for partition in partitions]
-        try:
-            firsts, ends = (
-                self._admin.list_offsets(
-                    dict.fromkeys(natives, spec),
-                    isolation_level=IsolationLevel.READ_COMMITTED,
-                    request_timeout=group.REQUEST_SECONDS,
-                )
-                for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        firsts, ends = (
+            self._admin.list_offsets(
+                dict.fromkeys(natives, spec),
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=group.REQUEST_SECONDS,
             )
-            return {
-                Partition(native.topic, native.partition): (
-                    firsts[native].result().offset,
-                    ends[native].result().offset,
-                )
-                for native in natives
-            }
-        except KafkaException as error:
-            raise translated(error.args[0], "asking for offsets") from error
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
+        return {
+            Partition(native.topic, native.partition): (
+                _offset(native.topic, firsts[native]),
+                _offset(native.topic, ends[native]),
+            )
+            for native in natives
+        }
 
     def partitions(self) -> set[Partition]:
         """Return every partition.
@@ -93,6 +90,13 @@ class ConfluentBrokers:
         )
         found = {topic: _answer(answer, timeout_seconds) for topic, answer in asked.items()}
         return {topic: description for topic, description in found.items() if description}
+
+
+def _offset(topic: str, asked: "Future[ListOffsetsResultInfo]") -> int:
+    try:
+        return asked.result().offset
+    except KafkaException as error:
+        raise translated(error.args[0], f"asking for offsets of {topic}") from error
 
 
 def _answer(asked: "Future[TopicDescription]", timeout_seconds: float) -> TopicDescription | None:
