@@ -5,7 +5,8 @@ Run it once or many times: members with the same FLAGPOST_GROUP share the topic'
 
 import gc
 
-gc.disable()  # until all is loaded: to look for garbage in it takes a fifth of the start
+if __name__ == "__main__":
+    gc.disable()  # until all is loaded: to look for garbage in it takes a fifth of the start
 
 from typing import Annotated
 

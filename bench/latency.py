@@ -32,6 +32,7 @@ from bench.visibility import (
     observing,
     writers_of_flagged,
 )
+from flagpost.core.history import Int64s
 from flagpost.settings import KafkaClient, Settings
 from flagpost.torture.waiting import wait_until
 
@@ -118,9 +119,7 @@ class Watched:
 def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
     """Bring together when payments were sent and when their rows were seen."""
     sent, snapshots = watched.sent, watched.snapshots
-    seen_ns = first_seen_ns(set(watched.writers.values()), snapshots)
-    rows = np.array([row_of(transaction) for transaction in watched.writers])
-    seen = np.array([seen_ns[writer] for writer in watched.writers.values()])
+    rows, seen = rows_seen(watched.writers, snapshots)
     latency_ms = (seen - sent.sent_ns[rows]) / 1e6
     warm_ns = int(sent.due_ns[0] + 1e9 * warm_up_seconds)
     end_ns = int(sent.sent_ns[-1])
@@ -137,6 +136,13 @@ def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
         late_ms=percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
         rate=1e9 * sent.due_ns.size / (int(seen.max()) - int(sent.sent_ns[0])),
     )
+
+
+def rows_seen(writers: Mapping[str, int], snapshots: Sequence[Snapshot]) -> tuple[Int64s, Int64s]:
+    """Return which payments have rows, and when each row was seen first (nanoseconds)."""
+    seen_ns = first_seen_ns(set(writers.values()), snapshots)
+    rows = np.array([row_of(transaction) for transaction in writers])
+    return rows, np.array([seen_ns[writer] for writer in writers.values()])
 
 
 def percentiles(values: NDArray[np.float64], at: Sequence[float]) -> tuple[float, ...]:
@@ -171,10 +177,15 @@ def watch(stack: Settings, client: KafkaClient, stream: Stream) -> Watched:
         kept = Path(directory) / "sent.npz"
         _await(lambda: count_taken_over(settings) == 2 * PARTITIONS)
         with observing(url) as snapshots:
-            run_script(settings, "-m", "bench.programs.load", stream.n_payments, stream.rate, kept)
+            send(settings, stream, kept)
             _await(lambda: read_committed(settings).n_in == stream.n_payments)
             time.sleep(100 * LOOK_SECONDS)  # for another look
         return Watched(settings, read_sent(kept), writers_of_flagged(url), snapshots)
+
+
+def send(settings: Settings, stream: Stream, kept: Path) -> None:
+    """Send a load; when each payment was sent is kept in a file. Blocks."""
+    run_script(settings, "-m", "bench.programs.load", stream.n_payments, stream.rate, kept)
 
 
 def _await(condition: Callable[[], bool]) -> None:

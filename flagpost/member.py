@@ -17,8 +17,7 @@ def run_member(parts: Parts, *, until_caught_up: bool) -> None:
     """
     configure_log()
     share_interpreter()
-    calm_garbage_collector()
     with stop_on_signals() as stop, open_worker(load_settings(), stop, parts) as worker:
-        calm_garbage_collector()  # once more, with all that this has loaded
+        calm_garbage_collector()
         worker.run(until_caught_up=until_caught_up)
     typer.echo(worker.tally)

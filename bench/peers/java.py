@@ -6,13 +6,12 @@ The JVM is that of the local Kafka, the compiler is Eclipse's and one of the jar
     python -m bench.peers.java > bench/peers/kafka_streams/jars.lock
 """
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from bench.peers.installation import HERE, PEERS_HOME, Installation, InstallationFailed, run
-from flagpost.local.kafka_jars import DOWNLOADS_AT_ONCE, download, read_lock, resolve_jars
+from flagpost.local.kafka_jars import DOWNLOADS_AT_ONCE, download, print_lock, read_lock
 from flagpost.local.kafka_server import find_java
 
 ENDPOINT = (
@@ -57,4 +56,4 @@ def _compile(jars: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(" ".join(jar) + "\n" for jar in sorted(resolve_jars(ENDPOINT)))
+    print_lock(ENDPOINT)

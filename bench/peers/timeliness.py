@@ -10,18 +10,23 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import NamedTuple
 from uuid import uuid4
 
-import numpy as np
-
-from bench.latency import PATIENCE_SECONDS, PERCENTILES, SLOW, Stream, percentiles
-from bench.payments import row_of
+from bench.latency import (
+    PATIENCE_SECONDS,
+    PERCENTILES,
+    SLOW,
+    Stream,
+    percentiles,
+    rows_seen,
+    send,
+)
 from bench.peers.catalogue import Peer
 from bench.peers.installation import PEERS_HOME
 from bench.peers.runs import count_rows, empty_table, writers_of_rows
 from bench.peers.task import Task
 from bench.programs.load import read_sent
 from bench.results import Row, Table, row
-from bench.servers import PARTITIONS, ROOT, TOPIC_PREFIX, create_topics, run_script
-from bench.visibility import LOOK_SECONDS, first_seen_ns, observing
+from bench.servers import PARTITIONS, ROOT, TOPIC_PREFIX, create_topics
+from bench.visibility import LOOK_SECONDS, observing
 from flagpost.settings import Settings
 from flagpost.torture.waiting import wait_until
 
@@ -48,17 +53,15 @@ def watch_peer(stack: Settings, peer: Peer, stream: Stream) -> Timeliness:
     empty_table(url)
     with TemporaryDirectory() as folder, _beside(peer, settings):
         kept = Path(folder) / "sent.npz"
-        _send(settings, WAKING, kept)
+        send(settings, WAKING, kept)
         _await(lambda: _is_quiet(url))
         empty_table(url)
         with observing(url) as snapshots:
-            _send(settings, stream, kept)
+            send(settings, stream, kept)
             _await(lambda: _is_quiet(url))
             time.sleep(100 * LOOK_SECONDS)  # for another look
         sent, writers = read_sent(kept), writers_of_rows(url)
-    seen_ns = first_seen_ns(set(writers.values()), snapshots)
-    rows = np.array([row_of(transaction) for transaction in writers])
-    seen = np.array([seen_ns[writer] for writer in writers.values()])
+    rows, seen = rows_seen(writers, snapshots)
     is_counted = sent.due_ns[rows] >= sent.due_ns[0] + 1e9 * stream.warm_up_seconds
     latency_ms = (seen - sent.sent_ns[rows])[is_counted] / 1e6
     return Timeliness(latency_ms.size, percentiles(latency_ms, PERCENTILES))
@@ -95,10 +98,6 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
         finally:
             process.kill()
             process.wait()
-
-
-def _send(settings: Settings, stream: Stream, kept: Path) -> None:
-    run_script(settings, "-m", "bench.programs.load", stream.n_payments, stream.rate, kept)
 
 
 def _is_quiet(database_url: str) -> bool:

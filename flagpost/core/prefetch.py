@@ -73,9 +73,7 @@ def prefetch_run(arena: Arena, key: int) -> None:
     end = start + length
     for row in range(max(start, end - NEWEST_ROWS), end, ROWS_A_LINE):
         _prefetch(arena.times, row)
-    _prefetch(arena.times, end)
-    _prefetch(arena.entries, end)
-    _prefetch(arena.entries, end + 1)
+    _prefetch_end(arena, end)
 
 
 @compiled
@@ -90,5 +88,12 @@ def prefetch_ends(arena: Arena, keys: Int64s) -> None:
         if slot != ABSENT:
             end = arena.slots[slot, START] + arena.slots[slot, LENGTH]
             _prefetch(arena.times, end - 1)
-            _prefetch(arena.entries, end)
-            _prefetch(arena.entries, end + 1)
+            _prefetch_end(arena, end)
+
+
+@compiled
+def _prefetch_end(arena: Arena, end: int) -> None:
+    """Ask for the row behind a run, where its next entry is going to stand, and the next one."""
+    _prefetch(arena.times, end)
+    _prefetch(arena.entries, end)
+    _prefetch(arena.entries, end + 1)

@@ -116,5 +116,10 @@ def resolve_jars(endpoint: str) -> Iterator[Jar]:
         yield Jar(artifact.groupId, artifact.artifactId, artifact.version, digest)
 
 
+def print_lock(endpoint: str) -> None:
+    """Print what `read_lock` reads. Blocks."""
+    sys.stdout.writelines(" ".join(jar) + "\n" for jar in sorted(resolve_jars(endpoint)))
+
+
 if __name__ == "__main__":
-    sys.stdout.writelines(" ".join(jar) + "\n" for jar in sorted(resolve_jars(ENDPOINT)))
+    print_lock(ENDPOINT)

@@ -6,7 +6,8 @@ which the member sends it to itself; `attempts` takes every advance before it is
 
 import gc
 
-gc.disable()  # as in consumer_transform.py
+if __name__ == "__main__":
+    gc.disable()  # as in consumer_transform.py
 
 import os
 import signal
