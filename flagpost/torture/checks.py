@@ -1,7 +1,8 @@
 """The invariants of delivery, each a function from what was found to what is wrong with it.
 
-I1  the committed steps of a partition tile its offsets, and their counts are right
-I2  the flagged transactions and the labels are those of the offline pass, each once
+I1  the committed steps of a partition tile its offsets, and their counts are right; so are those of
+    its position and of its checkpoints
+I2  the flagged transactions, the totals, the spread and the labels are those of the offline pass
 I3  the offset committed to Kafka is never ahead of the position
 I4  the journal holds every accepted transaction once, in offset order
 I5  the dead letters are exactly the bad messages
@@ -20,13 +21,13 @@ from enum import StrEnum
 import numpy as np
 
 from flagpost.core.alignment import earliest
-from flagpost.core.effects import LabelIdentity
+from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
 from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.site import SESSION_SECONDS
-from flagpost.torture.truth import Fate, Truth
+from flagpost.torture.truth import Cell, Fate, Sums, Truth
 
 Truths = Mapping[Partition, Truth]
 
@@ -71,6 +72,16 @@ class ScoredRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a position is, or was when a checkpoint was kept."""
+
+    partition: Partition
+    next_offset: int
+    event_time_us: int | None
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """A member stood still or died without a word; `others` lived on, all by their identities."""
 
@@ -105,6 +116,36 @@ def check_owners(steps: Iterable[Step]) -> Iterator[Violation]:
         if step.writer != step.owner:
             text = f"{step.owner} owned it, {step.writer} wrote"
             yield Violation("I1", Harm.OTHER, text, step.partition, step.start_offset)
+
+
+def check_ends(
+    positions: Iterable[Standing], steps: Iterable[Step], truths: Truths
+) -> Iterator[Violation]:
+    """I1: each partition stands at its end in the end, by nothing but its steps."""
+    standing = {position.partition: position for position in positions}
+    counted = dict.fromkeys(truths, Counts())
+    for step in steps:
+        counted[step.partition] += step.counts
+    for partition, truth in truths.items():
+        end = len(truth.fates)
+        found = standing.get(partition, Standing(partition, 0, None, Counts()))
+        if found.next_offset != end:
+            harm = Harm.LOST if found.next_offset < end else Harm.OTHER
+            text = f"the position is {found.next_offset}, of {end} messages"
+            yield Violation("I1", harm, text, partition, found.next_offset)
+        if found.counts != counted[partition]:
+            text = f"the position has {found.counts}, its steps {counted[partition]}"
+            yield Violation("I1", Harm.CHANGED, text, partition)
+
+
+def check_standings(standings: Iterable[Standing], truths: Truths) -> Iterator[Violation]:
+    """I1: the counts and the event time of positions and checkpoints are of all before them."""
+    for standing in standings:
+        partition, end = standing.partition, standing.next_offset
+        truth = truths[partition]
+        expected = Standing(partition, end, truth.event_time_us(end), truth.counts(0, end))
+        if standing != expected:
+            yield Violation("I1", Harm.CHANGED, f"{standing}, not {expected}", partition, end)
 
 
 def check_flagged(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:
@@ -148,6 +189,46 @@ def _check_scores(
         if found[place] != expected[place]:
             text = f"{table} has {found[place]}, not {expected[place]}"
             yield Violation("I2", Harm.CHANGED, text, *place)
+
+
+def check_totals(
+    found: Mapping[tuple[Partition, Cell], Sums], truths: Truths
+) -> Iterator[Violation]:
+    """I2: each transaction is in the totals of its hour, model and reason, once."""
+    expected = {
+        (partition, cell): sums
+        for partition, truth in truths.items()
+        for cell, sums in truth.totals.items()
+    }
+    for place in sorted(expected.keys() | found.keys()):
+        partition, cell = place
+        should, are = expected.get(place, Sums(0, 0, 0)), found.get(place, Sums(0, 0, 0))
+        if are != should:
+            text = f"the totals of {cell} are {are}, not {should}"
+            yield Violation("I2", _harm(are.tx_count, should.tx_count), text, partition)
+
+
+def check_spread(
+    found: Mapping[tuple[Partition, str], list[int]], truths: Truths
+) -> Iterator[Violation]:
+    """I2: each sampled transaction is in one bin of each feature that its model counts, once."""
+    expected = {
+        (partition, version): counts
+        for partition, truth in truths.items()
+        for version, counts in truth.spread.items()
+    }
+    for place in sorted(expected.keys() | found.keys()):
+        partition, version = place
+        should, are = expected.get(place, []), found.get(place, [])
+        if are != should:
+            text = f"the spread of {version} is {are}, not {should}"
+            yield Violation("I2", _harm(sum(are), sum(should)), text, partition)
+
+
+def _harm(n_found: int, n_expected: int) -> Harm:
+    if n_found == n_expected:
+        return Harm.CHANGED
+    return Harm.LOST if n_found < n_expected else Harm.DOUBLED
 
 
 def check_labels(

@@ -1,18 +1,29 @@
 """What is found in the database and in the topics when all is over."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from flagpost.core.effects import LabelIdentity
+from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import ScoredRow
+from flagpost.torture.checks import ScoredRow, Standing
 from flagpost.torture.delivered import Delivered
+from flagpost.torture.truth import Cell, Sums
+
+_TOTALS = """
+SELECT topic, partition, model_version, cell.hour, cell.fraud_reason, sum(cell.n)::bigint,
+       sum(cell.cents)::bigint, sum(cell.millionths)::bigint
+FROM feature.hourly_totals AS stored,
+     unnest(stored.hour, stored.fraud_reason, stored.tx_count, stored.amount_cents,
+            stored.fraud_probability_millionths) AS cell (hour, fraud_reason, n, cents, millionths)
+GROUP BY 1, 2, 3, 4, 5
+"""
 
 
 def read_flagged(database_url: str) -> list[ScoredRow]:
@@ -33,6 +44,53 @@ def _read_scores(database_url: str, table: str) -> list[ScoredRow]:
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(query.format(Identifier(table))).fetchall()
     return [ScoredRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
+
+
+def read_totals(database_url: str) -> dict[tuple[Partition, Cell], Sums]:
+    """Return the totals, whenever they were counted."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(_TOTALS).fetchall()
+    return {
+        (Partition(topic, number), Cell(version, hour, reason)): Sums(*sums)
+        for topic, number, version, hour, reason, *sums in rows
+    }
+
+
+def read_spread(database_url: str) -> dict[tuple[Partition, str], list[int]]:
+    """Return by model version what was counted in each bin, in whatever hour."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT topic, partition, model_version, counts FROM feature.hourly_spread"
+        ).fetchall()
+    counted = defaultdict[tuple[Partition, str], list[list[int]]](list)
+    for topic, number, version, counts in rows:
+        counted[Partition(topic, number), version].append(counts)
+    return {
+        place: [sum(each) for each in zip(*hours, strict=True)] for place, hours in counted.items()
+    }
+
+
+def read_positions(database_url: str) -> list[Standing]:
+    """Return where the partitions are."""
+    return _read_standings(database_url, "positions")
+
+
+def read_checkpoints(database_url: str) -> list[Standing]:
+    """Return where one could rewind to."""
+    return _read_standings(database_url, "checkpoints")
+
+
+def _read_standings(database_url: str, table: str) -> list[Standing]:
+    query = SQL(
+        "SELECT topic, partition, next_offset, event_time,"
+        " n_in, n_clean, n_flagged, n_duplicate, n_dead FROM stream.{}"
+    )
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(query.format(Identifier(table))).fetchall()
+    return [
+        Standing(Partition(topic, number), end, None if at is None else to_us(at), Counts(*counts))
+        for topic, number, end, at, *counts in rows
+    ]
 
 
 def read_labels(database_url: str) -> dict[tuple[Partition, int], LabelIdentity]:

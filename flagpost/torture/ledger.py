@@ -49,7 +49,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER note_step AFTER UPDATE ON stream.positions FOR EACH ROW
-    WHEN ((OLD.next_offset, OLD.n_in, OLD.n_clean) <> (NEW.next_offset, NEW.n_in, NEW.n_clean))
+    WHEN ((OLD.next_offset, OLD.n_in, OLD.n_clean, OLD.n_flagged, OLD.n_duplicate, OLD.n_dead)
+       <> (NEW.next_offset, NEW.n_in, NEW.n_clean, NEW.n_flagged, NEW.n_duplicate, NEW.n_dead))
     EXECUTE FUNCTION torture.note_step();
 """
 

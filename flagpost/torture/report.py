@@ -27,8 +27,8 @@ EXPLANATION = (
 )
 
 INVARIANTS = {
-    "I1": "committed steps tile each partition, their counts are right",
-    "I2": "all scores, fraud table and labels equal the offline pass, bit for bit",
+    "I1": "committed steps tile each partition; their counts and those of positions are right",
+    "I2": "all scores, fraud table, totals, spread and labels equal the offline pass, to the bit",
     "I3": "Kafka's offset is never ahead of the position",
     "I4": "the journal has each accepted message once, in order",
     "I5": "dead letters are exactly the bad messages",
@@ -147,7 +147,8 @@ def _episode_of(violation: Violation, episodes: Sequence[Episode]) -> int | None
 
 def _described(violation: Violation) -> str:
     partition = violation.partition
-    place = f" at {partition.topic}[{partition.number}]:{violation.offset}" if partition else ""
+    place = f" at {partition.topic}[{partition.number}]" if partition else ""
+    place += "" if violation.offset is None else f":{violation.offset}"
     return f"{violation.invariant} {violation.harm}{place}: {violation.text}"
 
 

@@ -7,17 +7,21 @@ found out message by message, from what the topics hold.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.core.scorer import Floats
+from flagpost.core.spread import SAMPLE_EVERY
 from flagpost.events import Partition, TransactionDecoder, Transactions
 from flagpost.label_events import LabelDecoder, Labels
 from flagpost.torture.delivered import Delivered
+from flagpost.torture.offline_scores import OfflineScores
 
 
 class Fate(IntEnum):
@@ -37,6 +41,22 @@ class ModelUse:
     since: Mapping[Partition, int]
 
 
+class Cell(NamedTuple):
+    """Which transactions are added up together; the hour is theirs, counted from 1970."""
+
+    model_version: str
+    hour: int
+    fraud_reason: str
+
+
+class Sums(NamedTuple):
+    """What some transactions add up to."""
+
+    tx_count: int
+    amount_cents: int
+    fraud_probability_millionths: int
+
+
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What has to become of the n messages of a partition, and of its k entries in the journal.
@@ -49,6 +69,9 @@ class Truth:
         labels: by offset, what is learned.
         fraud_probability: (n,) of transactions, 0 elsewhere.
         model_version: by offset, of what is scored.
+        totals: of what is scored.
+        spread: by model version, how many sampled transactions fall into each bin; none are zero
+            all over.
         entry_offsets: (k,) the messages that the journal has to hold, in order.
         entries: (k, columns) what the journal has to say of them.
     """
@@ -60,6 +83,8 @@ class Truth:
     labels: dict[int, LabelIdentity]
     fraud_probability: Floats
     model_version: dict[int, str]
+    totals: dict[Cell, Sums]
+    spread: dict[str, list[int]]
     entry_offsets: Int64s
     entries: Int64s
 
@@ -67,6 +92,10 @@ class Truth:
         """Return what has to be counted for the offsets [start, end)."""
         of_each = np.bincount(self.fates[start:end], minlength=len(Fate)).tolist()
         return Counts(sum(of_each), *of_each)
+
+    def event_time_us(self, end: int) -> int | None:
+        """Return the latest event time before an offset, None if no good message is there."""
+        return int(self.stream_time_us[:end].max(initial=0)) or None
 
     def offsets_of(self, fate: Fate) -> list[int]:
         """Return the offsets of the messages with this fate."""
@@ -90,7 +119,7 @@ def truth_of_transactions(
     delivered: Delivered,
     decoder: TransactionDecoder,
     latest_event_time_us: int,
-    scored: Mapping[str, pd.DataFrame],
+    scored: Mapping[str, OfflineScores],
     uses: Sequence[ModelUse],
 ) -> Truth:
     """Say what has to become of a partition of transactions.
@@ -99,7 +128,7 @@ def truth_of_transactions(
         delivered: the messages.
         decoder: reads them.
         latest_event_time_us: later ones are bad.
-        scored: for each model version, `fraud_probability` and `is_flagged` by transaction id.
+        scored: for each model version, what it says of the whole log.
         uses: which model scores from which offset on, the first one from the beginning.
     """
     rows, _bad = decoder.decode(delivered.values, latest_event_time_us)
@@ -108,16 +137,20 @@ def truth_of_transactions(
     fates[rows.message_index] = Fate.DUPLICATE
     accepted = rows.take(is_first)
     offsets = accepted.message_index
-    use_of = _uses_at(offsets, delivered.partition, uses)
+    version_of = _versions_at(offsets, delivered.partition, uses)
     probability, names = np.zeros(fates.size), np.array(accepted.transaction_id, dtype=object)
-    versions = dict[int, str]()
-    for number, use in enumerate(uses):
-        chosen = use_of == number
-        found = scored[use.version].loc[names[chosen]]
+    totals, spread = dict[Cell, Sums](), dict[str, list[int]]()
+    for version, scores in scored.items():
+        chosen = version_of == version
+        found = scores.decisions.loc[names[chosen]]
         is_flagged = found["is_flagged"].to_numpy(np.bool_)
         probability[offsets[chosen]] = found["fraud_probability"].to_numpy(np.float64)
         fates[offsets[chosen]] = np.where(is_flagged, Fate.FLAGGED, Fate.CLEAN)
-        versions.update(dict.fromkeys(offsets[chosen].tolist(), use.version))
+        totals |= _totals(version, accepted.take(chosen), found)
+        is_sampled = accepted.transaction_key[chosen] % SAMPLE_EVERY == 0
+        bins = scores.bins.loc[names[chosen][is_sampled]].to_numpy().ravel()
+        if bins.size:
+            spread[version] = np.bincount(bins, minlength=scores.n_bins).tolist()
     return Truth(
         fates,
         sent_us=delivered.sent_us,
@@ -125,7 +158,9 @@ def truth_of_transactions(
         names=dict(zip(offsets.tolist(), names.tolist(), strict=True)),
         labels={},
         fraud_probability=probability,
-        model_version=versions,
+        model_version=dict(zip(offsets.tolist(), version_of.tolist(), strict=True)),
+        totals=totals,
+        spread=spread,
         entry_offsets=offsets,
         entries=transaction_rows(accepted),
     )
@@ -146,6 +181,8 @@ def truth_of_labels(delivered: Delivered, latest_known_at_us: int) -> Truth:
         labels=dict(zip(learned.message_index.tolist(), _label_identities(learned), strict=True)),
         fraud_probability=np.zeros(fates.size),
         model_version={},
+        totals={},
+        spread={},
         entry_offsets=rows.message_index,
         entries=label_rows(rows),
     )
@@ -169,6 +206,27 @@ def _is_first(identities: Int64s) -> NDArray[np.bool_]:
     return is_first
 
 
-def _uses_at(offsets: Int64s, partition: Partition, uses: Sequence[ModelUse]) -> Int64s:
+def _versions_at(
+    offsets: Int64s, partition: Partition, uses: Sequence[ModelUse]
+) -> NDArray[np.object_]:
     since = [use.since.get(partition, 0) for use in uses]
-    return np.searchsorted(since, offsets, side="right") - 1
+    versions = np.array([use.version for use in uses], dtype=object)
+    return versions[np.searchsorted(since, offsets, side="right") - 1]
+
+
+def _totals(version: str, rows: Transactions, decisions: pd.DataFrame) -> dict[Cell, Sums]:
+    """Add up what was decided on these rows, by their hours and reasons."""
+    summed = pd.DataFrame(
+        {
+            "hour": rows.event_time_us // HOUR_US,
+            "fraud_reason": decisions["fraud_reason"].to_numpy(),
+            "tx_count": 1,
+            "amount_cents": rows.amount_cents,
+            "millionths": np.rint(1e6 * decisions["fraud_probability"].to_numpy()).astype(np.int64),
+        }
+    ).groupby(["hour", "fraud_reason"])
+    columns = summed.sum().reset_index()
+    return {
+        Cell(version, hour, reason): Sums(*sums)
+        for hour, reason, *sums in columns.itertuples(index=False)
+    }

@@ -4,21 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-import pandas as pd
 from sqlalchemy.engine import make_url
 
 from flagpost.clock import latest_event_time_us
-from flagpost.core.decision import decide
 from flagpost.core.effects import Counts
 from flagpost.events import Partition, TransactionDecoder
-from flagpost.model import FraudModel
 from flagpost.torture import checks, evidence
 from flagpost.torture.checks import Silence, Truths, Violation
 from flagpost.torture.delivered import read_topics
 from flagpost.torture.ledger import read_steps, read_takeovers
+from flagpost.torture.offline_scores import score_offline
 from flagpost.torture.site import Site
 from flagpost.torture.truth import ModelUse, Truth, truth_of_labels, truth_of_transactions
-from flagpost.training.offline import DecodedLog, decode_log, observe_log
+from flagpost.training.offline import decode_log
 
 MAX_FUTURE_DAYS = 1.0
 
@@ -29,30 +27,13 @@ def truths_of(
     """Compute what had to become of everything that the topics hold. Blocks for seconds."""
     latest_us = latest_event_time_us(MAX_FUTURE_DAYS)
     decoder = TransactionDecoder()
-    scored = dict(_scored(decode_log(log, decoder, latest_us), models))
+    scored = dict(score_offline(decode_log(log, decoder, latest_us), models))
     return {
         delivered.partition: truth_of_labels(delivered, latest_us)
         if delivered.partition.topic == site.labels_topic
         else truth_of_transactions(delivered, decoder, latest_us, scored, uses)
         for delivered in read_topics(site.kafka_bootstrap, site.topics)
     }
-
-
-def _scored(decoded: DecodedLog, models: Sequence[Path]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Score the whole log offline with each model, as `fraud_model.py evaluate` does."""
-    for model in map(FraudModel.load, models):
-        rows = observe_log(decoded, model.population_mean_cents)
-        decisions = decide(
-            model.scorer.fraud_probabilities(rows.matrix),
-            model.threshold,
-            rows.amount_cents,
-            rows.account_balance_cents,
-        )
-        columns = {
-            "fraud_probability": decisions.fraud_probability,
-            "is_flagged": decisions.is_flagged,
-        }
-        yield model.version, pd.DataFrame(columns, index=rows.transaction_id)
 
 
 def compare(
@@ -72,8 +53,14 @@ def compare(
     takeovers, steps = read_takeovers(site.database_url), read_steps(site.database_url)
     yield from checks.check_steps(steps, truths)
     yield from checks.check_owners(steps)
+    positions = evidence.read_positions(site.database_url)
+    yield from checks.check_ends(positions, steps, truths)
+    yield from checks.check_standings(positions, truths)
+    yield from checks.check_standings(evidence.read_checkpoints(site.database_url), truths)
     yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
     yield from checks.check_kept(evidence.read_kept(site.database_url), transactions)
+    yield from checks.check_totals(evidence.read_totals(site.database_url), transactions)
+    yield from checks.check_spread(evidence.read_spread(site.database_url), transactions)
     yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
     yield from checks.check_journal(evidence.read_journal(site.database_url), truths)
     yield from checks.check_dead_letters(

@@ -15,8 +15,10 @@ from flagpost.torture.checks import (
     Harm,
     ScoredRow,
     Silence,
+    Standing,
     Violation,
     check_dead_letters,
+    check_ends,
     check_flagged,
     check_journal,
     check_kept,
@@ -24,10 +26,13 @@ from flagpost.torture.checks import (
     check_no_secret,
     check_owners,
     check_progress,
+    check_spread,
+    check_standings,
     check_steps,
+    check_totals,
 )
 from flagpost.torture.ledger import Step, Takeover
-from flagpost.torture.truth import Fate, Truth
+from flagpost.torture.truth import Cell, Fate, Sums, Truth
 
 P = Partition("payments", 0)
 TRUTH = Truth(
@@ -38,6 +43,8 @@ TRUTH = Truth(
     labels={1: ("TX1", 7, True)},
     fraud_probability=np.array([0.1, 0.9, 0.0, 0.0, 0.2]),
     model_version=dict.fromkeys((0, 1, 4), "m1"),
+    totals={Cell("m1", 3, "NORMAL"): Sums(2, 700, 300_000)},
+    spread={"m1": [1, 1]},
     entry_offsets=np.array([0, 1, 4]),
     entries=np.array([[10, 1], [11, 1], [14, 1]]),
 )
@@ -79,6 +86,43 @@ def test_a_step_has_to_be_made_by_the_owner() -> None:
     assert harms(check_owners([RIGHT[0], replace(RIGHT[1], writer="two")])) == [(Harm.OTHER, 2)]
 
 
+END = Standing(P, 5, 4, Counts(5, 2, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("positions", "found"),
+    [
+        ([END], []),
+        ([replace(END, next_offset=4)], [(Harm.LOST, 4)]),
+        ([replace(END, next_offset=6)], [(Harm.OTHER, 6)]),
+        ([replace(END, counts=Counts(5, 2, 2, 0, 1))], [(Harm.CHANGED, None)]),
+        ([], [(Harm.LOST, 0), (Harm.CHANGED, None)]),
+    ],
+    ids=["right", "short", "beyond", "counted again", "gone"],
+)
+def test_a_partition_has_to_stand_at_its_end_by_its_steps(
+    positions: list[Standing], found: list[tuple[Harm, int | None]]
+) -> None:
+    assert harms(check_ends(positions, RIGHT, TRUTHS)) == found
+
+
+@pytest.mark.parametrize(
+    ("standing", "found"),
+    [
+        (END, []),
+        (Standing(P, 2, 1, Counts(2, 1, 1, 0, 0)), []),
+        (Standing(P, 0, None, Counts()), []),
+        (replace(END, counts=Counts(5, 2, 2, 0, 1)), [(Harm.CHANGED, 5)]),
+        (replace(END, event_time_us=3), [(Harm.CHANGED, 5)]),
+    ],
+    ids=["end", "middle", "beginning", "counts", "time"],
+)
+def test_a_position_has_to_count_all_before_it(
+    standing: Standing, found: list[tuple[Harm, int | None]]
+) -> None:
+    assert harms(check_standings([standing], TRUTHS)) == found
+
+
 @pytest.mark.parametrize(
     ("rows", "found"),
     [
@@ -104,6 +148,43 @@ def test_the_score_of_a_clean_transaction_has_to_be_that_of_the_offline_pass() -
     assert harms(check_kept(kept, TRUTHS)) == []
     assert harms(check_kept(kept[1:], TRUTHS)) == [(Harm.LOST, 0)]
     assert harms(check_kept([*kept[:2], changed], TRUTHS)) == [(Harm.CHANGED, 4)]
+
+
+CELL = Cell("m1", 3, "NORMAL")
+
+
+@pytest.mark.parametrize(
+    ("totals", "found"),
+    [
+        ({(P, CELL): Sums(2, 700, 300_000)}, []),
+        ({}, [Harm.LOST]),
+        ({(P, CELL): Sums(4, 1_400, 600_000)}, [Harm.DOUBLED]),
+        ({(P, CELL): Sums(2, 700, 300_001)}, [Harm.CHANGED]),
+        ({(P, CELL._replace(hour=4)): Sums(2, 700, 300_000)}, [Harm.LOST, Harm.DOUBLED]),
+    ],
+    ids=["right", "missing", "twice", "a millionth", "another hour"],
+)
+def test_the_totals_have_to_hold_each_transaction_once(
+    totals: dict[tuple[Partition, Cell], Sums], found: list[Harm]
+) -> None:
+    assert [violation.harm for violation in check_totals(totals, TRUTHS)] == found
+
+
+@pytest.mark.parametrize(
+    ("spread", "found"),
+    [
+        ({(P, "m1"): [1, 1]}, []),
+        ({}, [Harm.LOST]),
+        ({(P, "m1"): [2, 2]}, [Harm.DOUBLED]),
+        ({(P, "m1"): [2, 0]}, [Harm.CHANGED]),
+        ({(P, "m2"): [1, 1]}, [Harm.LOST, Harm.DOUBLED]),
+    ],
+    ids=["right", "missing", "twice", "another bin", "another model"],
+)
+def test_the_spread_has_to_hold_each_sampled_transaction_once(
+    spread: dict[tuple[Partition, str], list[int]], found: list[Harm]
+) -> None:
+    assert [violation.harm for violation in check_spread(spread, TRUTHS)] == found
 
 
 def test_labels_have_to_be_stored_from_the_message_that_told_them_first() -> None:
