@@ -106,6 +106,31 @@ def insert_all(connection: Connection, flagged: Sequence[FlaggedTransaction]) ->
         connection.execute(insert(FraudTransaction), rows)
 
 
+def with_totals_of_their_own(directory: Path) -> Parts:
+    """Totals have a transaction of their own, before the fence."""
+    return replace(parts_in(directory), open_store=store_in(directory, EarlyTotalsStore))
+
+
+class EarlyTotalsStore(NotingStore):
+    def commit(self, effects: Effects) -> Counts:
+        with self._transaction() as connection:
+            connection.execute(totals.INSERT, totals.parameters(self._group, effects.totals))
+        return super().commit(replace(effects, totals=[]))
+
+
+def with_spread_of_its_own(directory: Path) -> Parts:
+    """Features are counted when the rest is done, in a transaction that may never come."""
+    return replace(parts_in(directory), open_store=store_in(directory, LateSpreadStore))
+
+
+class LateSpreadStore(NotingStore):
+    def commit(self, effects: Effects) -> Counts:
+        counts = super().commit(replace(effects, spread=[]))
+        with self._transaction() as connection:
+            connection.execute(spread.INSERT, spread.parameters(self._group, effects.spread))
+        return counts
+
+
 def telling_kafka_before_writing(directory: Path) -> Parts:
     opened = list[ConfluentSource]()
 
@@ -191,6 +216,8 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "no epoch": without_epoch,
     "no next_offset condition": without_next_offset,
     "plain INSERT": with_plain_insert,
+    "totals of their own": with_totals_of_their_own,
+    "spread of its own": with_spread_of_its_own,
     "commit before write": telling_kafka_before_writing,
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,

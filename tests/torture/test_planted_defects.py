@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from flagpost.model import FraudModel
-from flagpost.settings import PRETRAINED_MODEL
+from flagpost.settings import PRETRAINED_MODEL, KafkaClient
 from flagpost.torture.checks import Harm
 from flagpost.torture.database_proxy import proxy_before
 from flagpost.torture.disturbed_log import write_disturbed_log
@@ -33,11 +33,15 @@ class Trial:
     moment: float = 0.1
     n_members: int = 1
     log: str = "long"
+    client: KafkaClient = "confluent"
     is_without_keys: bool = False
 
 
 TRIALS = {
     "no epoch": Trial("no epoch", Kind.ZOMBIE, ("I1", Harm.OTHER)),
+    "no epoch, kafka-python": Trial(
+        "no epoch", Kind.ZOMBIE, ("I1", Harm.OTHER), client="kafka-python"
+    ),
     "sound against a zombie": Trial(None, Kind.ZOMBIE, None),
     "no next_offset condition": Trial(
         "no next_offset condition", Kind.REPLY_LOST, ("I1", Harm.DOUBLED)
@@ -45,6 +49,10 @@ TRIALS = {
     "plain INSERT": Trial(
         "plain INSERT", Kind.DIE_BEFORE_COMMIT, ("I2", Harm.DOUBLED), is_without_keys=True
     ),
+    "totals of their own": Trial(
+        "totals of their own", Kind.DIE_BEFORE_COMMIT, ("I2", Harm.DOUBLED), client="kafka-python"
+    ),
+    "spread of its own": Trial("spread of its own", Kind.DIE_AFTER_COMMIT, ("I2", Harm.LOST)),
     "commit before write": Trial("commit before write", Kind.DIE_AFTER_SCORING, ("I3", Harm.OTHER)),
     "auto-commit": Trial("auto-commit", Kind.DATABASE_AWAY, ("I3", Harm.OTHER), seconds=4),
     "latest reset": Trial("latest reset", Kind.KILL, ("I4", Harm.LOST)),
@@ -52,7 +60,7 @@ TRIALS = {
         "little slack", Kind.FREEZE, ("I6", Harm.OTHER), moment=0.3, n_members=2, log="dense"
     ),
     "sound beside a frozen member": Trial(
-        None, Kind.FREEZE, None, moment=0.3, n_members=2, log="dense"
+        None, Kind.FREEZE, None, moment=0.3, n_members=2, log="dense", client="kafka-python"
     ),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
 }
@@ -98,7 +106,7 @@ def outcomes(
         with clone_of(template_database, name, stack) as url, proxy_before(url) as proxy:
             if trial.is_without_keys:
                 _forget_keys_of_flagged(url)
-            site = Site(directory, stack.kafka_bootstrap, url, proxy, name, "confluent")
+            site = Site(directory, stack.kafka_bootstrap, url, proxy, name, trial.client)
             return torture(site, plan, logs[trial.log], [flags_everything], program=program)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
