@@ -78,6 +78,13 @@ class Pipeline:
         arguments = ["flagpost.torture.dying_member", "--at", step, "--batch", batch]
         return self._run("dying", ["-m", *arguments], changed)
 
+    def start_freezing_member(self, step: str, **changed: object) -> Script:
+        """Start a member that stands still from a step of its first batch on, until SIGCONT."""
+        directory = self.directory / f"{len(self.scripts)}-freezing"
+        directory.mkdir()
+        (directory / "order").write_text(f"SIGSTOP {step}")
+        return self._run("freezing", ["-m", "flagpost.torture.member", directory], changed)
+
     def _run(self, script: str, arguments: Sequence[object], changed: dict[str, object]) -> Script:
         settings = {f"FLAGPOST_{k.upper()}": str(v) for k, v in (self.settings | changed).items()}
         name = f"{len(self.scripts)}-{script}"
@@ -106,6 +113,20 @@ class Pipeline:
                            " FROM stream.positions WHERE topic = %s",
                            self.settings[setting])  # fmt: skip
         return sum((Counts(*row) for row in rows), Counts())
+
+    def n_done(self) -> int:
+        """How many messages of all topics are done with."""
+        [(n_done,)] = self._query("SELECT coalesce(sum(n_in), 0) FROM stream.positions")
+        return int(n_done)
+
+    def written(self) -> list[tuple[Any, ...]]:
+        """Where each position is and since when, and how much the tables beside it hold."""
+        return self._query("SELECT topic, partition, next_offset, updated_at,"
+                           " (SELECT count(*) FROM stream.journal),"
+                           " (SELECT count(*) FROM scores.fraud_transactions),"
+                           " (SELECT count(*) FROM label.fraud_labels),"
+                           " (SELECT sum(n) FROM feature.hourly_totals, unnest(tx_count) n)"
+                           " FROM stream.positions ORDER BY topic, partition")  # fmt: skip
 
     def flagged(self) -> Scores:
         rows = self._query(

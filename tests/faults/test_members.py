@@ -3,12 +3,12 @@
 import signal
 from functools import partial
 
+import psutil
 import pytest
 
 from flagpost.errors import MemberReplaced
 from flagpost.model import FraudModel
 from flagpost.torture.command import write_stricter_model
-from flagpost.torture.crew import frozen
 from flagpost.torture.dying_member import Step
 from tests.end_to_end.new_pipelines import NewPipeline
 from tests.end_to_end.pipeline import Pipeline, Script, finish
@@ -46,15 +46,19 @@ def sigstop_past_the_session_timeout(
     )
     half = faultless.n_lines // 2
     pipeline.produce(faultless.log, "--limit", half)
-    zombie = pipeline.start_member()
-    pipeline.wait_until_read(1)
-    with frozen(zombie.process):
-        other = pipeline.start_member()
-        pipeline.wait_until(lambda: other.says("taken over"))
-    assert other.terminate() == 0
+    zombie = pipeline.start_freezing_member(Step.AFTER_SCORING)
+    pipeline.wait_until(lambda: is_frozen(zombie))
+    heir = pipeline.start_member()
+    pipeline.wait_until(lambda: pipeline.n_done() == half)
+    written = pipeline.written()
+
+    zombie.process.send_signal(signal.SIGCONT)
+
+    pipeline.wait_until(partial(zombie.says, "fenced, letting go"))
+    assert pipeline.written() == written
+    assert heir.terminate() == 0
     pipeline.produce(faultless.log, "--from-line", half + 1)
     faultless.wait_until_done(pipeline)
-
     assert zombie.terminate() == 0
     faultless.check(pipeline)
 
@@ -126,6 +130,10 @@ def model_swapped(new_pipeline: NewPipeline, faultless: Faultless) -> None:
     assert pipeline.counts().n_in == faultless.n_in
     assert len(pipeline.model_versions()) == 2
     faultless.check_dead_letters(pipeline)
+
+
+def is_frozen(script: Script) -> bool:
+    return psutil.Process(script.process.pid).status() == psutil.STATUS_STOPPED
 
 
 def start_slowly(pipeline: Pipeline, faultless: Faultless) -> Script:
