@@ -3,7 +3,7 @@
 I1  the committed steps of a partition tile its offsets, and their counts are right; so are those of
     its position and of its checkpoints
 I2  the flagged transactions, the totals, the spread and the labels are those of the offline pass
-I3  the offset committed to Kafka is never ahead of the position
+I3  no offset was committed to Kafka before the position was there
 I4  the journal holds every accepted transaction once, in offset order
 I5  the dead letters are exactly the bad messages
 I6  after a fault the lag comes back to nothing, within a bound; while a member is silent, the
@@ -11,8 +11,8 @@ I6  after a fault the lag comes back to nothing, within a bound; while a member 
 I7  no password is in logs or headers
 """
 
-from bisect import bisect_right
-from collections import Counter
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from flagpost.core.effects import Counts, LabelIdentity
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
+from flagpost.torture.kafka_commits import KafkaCommit
 from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.site import SESSION_SECONDS
 from flagpost.torture.truth import Cell, Fate, Sums, Truth
@@ -146,6 +147,20 @@ def check_standings(standings: Iterable[Standing], truths: Truths) -> Iterator[V
         expected = Standing(partition, end, truth.event_time_us(end), truth.counts(0, end))
         if standing != expected:
             yield Violation("I1", Harm.CHANGED, f"{standing}, not {expected}", partition, end)
+
+
+def check_kafka(commits: Iterable[KafkaCommit], steps: Iterable[Step]) -> Iterator[Violation]:
+    """I3: whenever Kafka was told an offset, a step had come that far, as both clocks are one."""
+    reached = defaultdict[Partition, list[tuple[int, int]]](lambda: [(0, 0)])
+    for step in steps:
+        if step.next_offset > reached[step.partition][-1][0]:
+            reached[step.partition].append((step.next_offset, to_us(step.at) // 1000))
+    for commit in commits:
+        so_far = reached[commit.partition]
+        place = bisect_left(so_far, (commit.offset, 0))
+        if place == len(so_far) or so_far[place][1] > commit.at_ms:
+            text = f"Kafka was told {commit.offset} before the position was there"
+            yield Violation("I3", Harm.OTHER, text, commit.partition, commit.offset)
 
 
 def check_flagged(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:

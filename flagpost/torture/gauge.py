@@ -1,21 +1,16 @@
-"""How far a group is: by the database, by Kafka, and whether Kafka is ever ahead."""
+"""How far a group is, and how far its topics go."""
 
-import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is public
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from flagpost.events import Partition
 from flagpost.kafka.access import KafkaAccess
-from flagpost.torture.checks import Harm, Violation
 from flagpost.torture.site import Site
 
-SAMPLE_SECONDS = 0.5
 TIMEOUT_SECONDS = 10
 
 Offsets = dict[Partition, int]
@@ -36,7 +31,6 @@ class Gauge:
         self._site = site
         servers = KafkaAccess(site.kafka_bootstrap).for_librdkafka() | {"log_level": 0}
         self._admin = AdminClient(servers)
-        self._reader = Consumer({**servers, "group.id": site.name, "enable.auto.commit": False})
 
     @patiently
     def positions(self) -> Offsets:
@@ -63,15 +57,6 @@ class Gauge:
             for where, answer in answers.items()
         }
 
-    @patiently
-    def committed(self) -> Offsets:
-        """Return the offsets that the group has committed to Kafka, -1 where it has none."""
-        # Not asked as an administrator: a connection that ends meanwhile would abort this process
-        # (librdkafka's issue 4605).
-        asked = [TopicPartition(*partition) for partition in self.positions()]
-        found = self._reader.committed(asked, TIMEOUT_SECONDS)
-        return {Partition(each.topic, each.partition): each.offset for each in found}
-
     def has_reached(self, target: Mapping[Partition, int]) -> bool:
         """Say whether every partition is at a target, or beyond it."""
         positions = self.positions()
@@ -80,38 +65,3 @@ class Gauge:
     def n_done(self) -> int:
         """How many messages are done with."""
         return sum(self.positions().values())
-
-
-@contextmanager
-def kafka_watched(site: Site) -> Iterator[list[Violation]]:
-    """Look twice a second whether Kafka is told of more than is committed; gives what was seen."""
-    found, over = list[Violation](), threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(_watch, Gauge(site), found, over)
-        try:
-            yield found
-        finally:
-            over.set()
-        watching.result()  # who looks no more has not seen that all is well
-
-
-def _watch(gauge: Gauge, found: list[Violation], over: threading.Event) -> None:
-    while not over.wait(SAMPLE_SECONDS):
-        found += kafka_ahead(gauge)
-
-
-def kafka_ahead(gauge: Gauge) -> list[Violation]:
-    """I3: compare what Kafka was told with the positions, which are read after it."""
-    committed = gauge.committed()
-    positions = gauge.positions()
-    return [
-        Violation(
-            "I3",
-            Harm.OTHER,
-            f"Kafka is told {offset}, the position is {positions.get(partition, 0)}",
-            partition,
-            offset,
-        )
-        for partition, offset in committed.items()
-        if offset > positions.get(partition, 0)
-    ]

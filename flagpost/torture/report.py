@@ -29,7 +29,7 @@ EXPLANATION = (
 INVARIANTS = {
     "I1": "committed steps tile each partition; their counts and those of positions are right",
     "I2": "all scores, fraud table, totals, spread and labels equal the offline pass, to the bit",
-    "I3": "Kafka's offset is never ahead of the position",
+    "I3": "no offset was committed to Kafka before the position was there",
     "I4": "the journal has each accepted message once, in order",
     "I5": "dead letters are exactly the bad messages",
     "I6": "the lag comes back to nothing after each fault; others go on while a member is silent",

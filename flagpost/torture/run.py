@@ -12,7 +12,7 @@ from flagpost.torture.checks import Harm, Silence, Violation
 from flagpost.torture.crew import Crew
 from flagpost.torture.faults import Scene, inject
 from flagpost.torture.feed import parts_of, sending
-from flagpost.torture.gauge import Gauge, Offsets, kafka_ahead, kafka_watched
+from flagpost.torture.gauge import Gauge, Offsets
 from flagpost.torture.ledger import open_ledger, owners_now
 from flagpost.torture.plan import Fault, Kind, Plan
 from flagpost.torture.servers import Servers
@@ -95,21 +95,22 @@ def torture(
     scene = Scene(site, crew, Gauge(site), servers, list(models))
     episodes = list[Episode]()
     try:
-        with kafka_watched(site) as violations:
-            _begin(scene, plan.n_members)
-            parts = parts_of(log, len(plan.faults))
-            for fault, part in zip(plan.faults, parts, strict=True):
-                episodes.append(_live_through(scene, fault, part))
-                on_progress(len(episodes) / len(plan.faults))
-                if not episodes[-1].has_caught_up:
-                    break
-            crew.stop_all()
+        _begin(scene, plan.n_members)
+        parts = parts_of(log, len(plan.faults))
+        for fault, part in zip(plan.faults, parts, strict=True):
+            episodes.append(_live_through(scene, fault, part))
+            on_progress(len(episodes) / len(plan.faults))
+            if not episodes[-1].has_caught_up:
+                break
+        crew.stop_all()
     finally:
         crew.end()
-    violations += [*_unrecovered(scene, episodes), *kafka_ahead(scene.gauge)]
     truths = truths_of(site, log, models, scene.uses)
     silences = [episode.silence for episode in episodes if episode.silence]
-    violations += compare(site, truths, silences, crew.logs())
+    violations = [
+        *_unrecovered(scene, episodes),
+        *compare(site, truths, silences, crew.logs()),
+    ]
     return Outcome(plan, episodes, violations, counts_of(site, truths), time.monotonic() - began)
 
 

@@ -12,6 +12,7 @@ from flagpost.events import Partition, TransactionDecoder
 from flagpost.torture import checks, evidence
 from flagpost.torture.checks import Silence, Truths, Violation
 from flagpost.torture.delivered import read_topics
+from flagpost.torture.kafka_commits import read_commits
 from flagpost.torture.ledger import read_steps, read_takeovers
 from flagpost.torture.offline_scores import score_offline
 from flagpost.torture.site import Site
@@ -57,6 +58,7 @@ def compare(
     yield from checks.check_ends(positions, steps, truths)
     yield from checks.check_standings(positions, truths)
     yield from checks.check_standings(evidence.read_checkpoints(site.database_url), truths)
+    yield from checks.check_kafka(read_commits(site.kafka_bootstrap, site.name), steps)
     yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
     yield from checks.check_kept(evidence.read_kept(site.database_url), transactions)
     yield from checks.check_totals(evidence.read_totals(site.database_url), transactions)

@@ -21,6 +21,7 @@ from flagpost.torture.checks import (
     check_ends,
     check_flagged,
     check_journal,
+    check_kafka,
     check_kept,
     check_labels,
     check_no_secret,
@@ -31,6 +32,7 @@ from flagpost.torture.checks import (
     check_steps,
     check_totals,
 )
+from flagpost.torture.kafka_commits import KafkaCommit
 from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.truth import Cell, Fate, Sums, Truth
 
@@ -84,6 +86,30 @@ def test_steps_have_to_tile_a_partition(
 def test_a_step_has_to_be_made_by_the_owner() -> None:
     assert harms(check_owners(RIGHT)) == []
     assert harms(check_owners([RIGHT[0], replace(RIGHT[1], writer="two")])) == [(Harm.OTHER, 2)]
+
+
+BEGAN_MS = to_us(BEGAN) // 1000
+
+
+@pytest.mark.parametrize(
+    ("offset", "seconds", "found"),
+    [
+        (0, -1, []),
+        (1, 0, []),
+        (2, 0, []),
+        (2, -1, [(Harm.OTHER, 2)]),
+        (3, 9, [(Harm.OTHER, 3)]),
+        (3, 10, []),
+        (5, 11, []),
+        (6, 11, [(Harm.OTHER, 6)]),
+    ],
+)
+def test_kafka_may_be_told_of_an_offset_when_a_step_has_come_that_far(
+    offset: int, seconds: int, found: list[tuple[Harm, int | None]]
+) -> None:
+    steps = [RIGHT[0], replace(RIGHT[1], at=BEGAN + timedelta(seconds=10))]
+
+    assert harms(check_kafka([KafkaCommit(P, offset, BEGAN_MS + 1000 * seconds)], steps)) == found
 
 
 END = Standing(P, 5, 4, Counts(5, 2, 1, 1, 1))
