@@ -16,6 +16,7 @@ import pytest
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy.engine import make_url
 
+from flagpost.errors import MustStop
 from flagpost.local.stack import start_stack, stop_stack
 from flagpost.postgres.upgrade import upgrade
 from flagpost.torture.servers import Servers as Killer
@@ -115,6 +116,39 @@ def test_the_disk_of_the_database_is_full_for_a_while(
         assert member.says("going on")
         faultless.check(pipeline)
         move_away(pipeline, servers)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_damaged_record_ends_a_member_which_skips_nothing(
+    client: str, new_pipeline: NewPipeline, home: Path, faultless: Faultless
+) -> None:
+    pipeline = new_pipeline(kafka_client=client, topic_partitions=1)
+    half = faultless.n_lines // 2
+    pipeline.produce(faultless.log, "--limit", half)
+    pipeline.score_all()
+    pipeline.produce(faultless.log, "--from-line", half + 1)
+    [log] = (home / "kafka" / f"{pipeline.settings['topic']}-0").glob("*.log")
+    flip_last_byte(log)
+
+    member = pipeline.start_member()
+
+    assert member.wait() == MustStop.exit_code == 20, member.errors.read_text()
+    last_line = member.errors.read_text().splitlines()[-1]
+    assert last_line.startswith("error: a record is damaged")
+    assert pipeline.counts().n_in < faultless.n_in
+    pipeline.scripts.remove(member)  # it has failed, as it should
+    flip_last_byte(log)
+    pipeline.score_all()
+    faultless.check(pipeline)
+
+
+def flip_last_byte(path: Path) -> None:
+    """Change a byte, or change it back."""
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        [last] = file.read()
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 0xFF]))
 
 
 def produce_all(pipelines: Iterable[Pipeline], faultless: Faultless, *arguments: object) -> None:

@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -146,16 +148,34 @@ def test_a_server_moves_away_from_a_port_that_another_program_took(home: Path) -
 def test_a_server_that_cannot_start_shows_the_end_of_its_log_and_leaves_no_process(
     damaged_home: Path, broken: str, server: str, logged: str
 ) -> None:
-    damaged = damaged_home / broken
-    damaged.parent.mkdir(mode=0o700, parents=True)
-    damaged.write_text("nonsense")
-    Account.choose().own(damaged.parent)
+    damage(damaged_home / broken)
 
     with pytest.raises(StackFailed, match=server) as failure:
         start_stack(damaged_home)
 
     assert logged in "".join(failure.value.__notes__)
     assert running(damaged_home) == []
+
+
+def test_the_command_ends_with_its_code_when_a_server_does_not_come_up(damaged_home: Path) -> None:
+    damage(damaged_home / "postgres" / "PG_VERSION")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "flagpost", "up"],
+        cwd=damaged_home.parent, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert ended.returncode == StackFailed.exit_code == 21
+    first, *log = ended.stderr.splitlines()
+    assert first.startswith("error: PostgreSQL ")
+    assert any("could not access the server configuration file" in line for line in log)
+    assert running(damaged_home) == []
+
+
+def damage(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True)
+    path.write_text("nonsense")
+    Account.choose().own(path.parent)
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_taken_for_the_server() -> None:
