@@ -16,6 +16,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
+from flagpost.kafka.access_check import check_access
 from flagpost.kafka.confluent_errors import translated
 from flagpost.kafka.topic_watch import missing
 
@@ -23,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 class Administration:
-    """Asks the brokers; every method blocks for ten seconds at most.
+    """Asks the brokers; every method blocks for ten seconds at most, and so does the beginning.
 
     Each may raise:
         Unavailable: no broker answers.
@@ -31,6 +32,7 @@ class Administration:
     """
 
     def __init__(self, access: KafkaAccess) -> None:
+        check_access(access)
         self._admin = AdminClient({**access.for_librdkafka(), "log_level": 0})
 
     def bounds(self, topics: Collection[str]) -> dict[Partition, tuple[int, int]]:

@@ -10,6 +10,7 @@ from flagpost.dead_letters.letter import DeadLetter, Headers, LetterId, read_let
 from flagpost.errors import OffsetLost, Unavailable
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
+from flagpost.kafka.access_check import check_access
 from flagpost.kafka.confluent_errors import translated
 from flagpost.kafka.topic_watch import missing
 
@@ -37,6 +38,7 @@ def read_dead_letters(
         TopicMissing: there is no such topic.
         BadConfiguration: the broker refuses the credentials.
     """
+    check_access(access)
     seen: set[LetterId] = set()
     with closing(Consumer({**_CONSUMER_CONFIG, **access.for_librdkafka()})) as consumer:
         bounds = _bounds(consumer, topic)

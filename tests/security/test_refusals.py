@@ -45,17 +45,21 @@ SECRETS = (PASSWORD, WRONG, MODEL_KEY)
 WORKER = "consumer_transform.py --until-caught-up"
 PRODUCER = "producer.py log.json"
 MIGRATE, ROLES, DRIFT = "flagpost migrate", "flagpost roles", "flagpost drift"
+STATUS, LETTERS = "flagpost status", "flagpost dead-letters list"
+LABEL, REWIND = "flagpost label T1 --fraud", "flagpost rewind --to 0 --yes"
 EVALUATE, TRAIN = "fraud_model.py evaluate log.json", "fraud_model.py train log.json --out m.joblib"
 FEATURES = "fraud_model.py features log.json --out f.parquet"
 EXPLAIN = "fraud_model.py explain T1 --log log.json"
 COMPARE = "fraud_model.py compare log.json"
+OPERATIONS = [STATUS, LETTERS, LABEL, REWIND]
+LEARNING = [EVALUATE, TRAIN, FEATURES, EXPLAIN, COMPARE]
 
 Case = tuple[dict[str, str], type[FlagpostError], str]
 
 # By the programs that meet it. `{...}` is filled in from the fixtures.
 CASES: dict[str, tuple[list[str], Case]] = {
     "an impossible number": (
-        [WORKER, PRODUCER, MIGRATE, ROLES, DRIFT, EVALUATE, TRAIN, FEATURES, EXPLAIN, COMPARE],
+        [WORKER, PRODUCER, MIGRATE, ROLES, DRIFT, *LEARNING, *OPERATIONS],
         ({"MAX_DEAD_SHARE": "2"}, BadConfiguration, "FLAGPOST_MAX_DEAD_SHARE"),
     ),
     "an unknown choice": (
@@ -71,19 +75,19 @@ CASES: dict[str, tuple[list[str], Case]] = {
         ({"MAPPING": "log.json"}, BadConfiguration, "log.json"),
     ),
     "no brokers": (
-        [WORKER, PRODUCER],
+        [WORKER, PRODUCER, LETTERS, REWIND],
         ({"KAFKA_BOOTSTRAP": ""}, BadConfiguration, "FLAGPOST_KAFKA_BOOTSTRAP"),
     ),
     "wrong password for Kafka": (
-        [WORKER, PRODUCER],
+        [WORKER, PRODUCER, LETTERS, REWIND],
         ({"KAFKA_PASSWORD": WRONG}, BadConfiguration, "FLAGPOST_KAFKA_PASSWORD"),
     ),
     "unknown authority of Kafka": (
-        [WORKER, PRODUCER],
+        [WORKER, PRODUCER, LETTERS, REWIND],
         ({"KAFKA_CA_FILE": "{foreign_ca}"}, BadConfiguration, "FLAGPOST_KAFKA_CA_FILE"),
     ),
     "no Kafka there": (
-        [WORKER, PRODUCER],
+        [WORKER, PRODUCER, LETTERS, REWIND],
         ({"KAFKA_BOOTSTRAP": "127.0.0.1:1"}, Unavailable, "Kafka does not answer"),
     ),
     "no topic": (
@@ -95,23 +99,23 @@ CASES: dict[str, tuple[list[str], Case]] = {
         ({}, UnreadableInput, "none.json"),
     ),
     "no database": (
-        [WORKER, MIGRATE, ROLES, DRIFT],
+        [WORKER, MIGRATE, ROLES, DRIFT, LABEL, REWIND],
         ({"DATABASE_URL": ""}, BadConfiguration, "FLAGPOST_DATABASE_URL"),
     ),
     "wrong password for PostgreSQL": (
-        [WORKER, MIGRATE, ROLES, DRIFT],
+        [WORKER, MIGRATE, ROLES, DRIFT, LABEL, REWIND],
         ({"DATABASE_URL": "{wrong_password}"}, BadConfiguration, "password authentication failed"),
     ),
     "PostgreSQL without TLS": (
-        [WORKER, MIGRATE, ROLES, DRIFT],
+        [WORKER, MIGRATE, ROLES, DRIFT, LABEL, REWIND],
         ({"DATABASE_URL": "{no_tls}"}, BadConfiguration, "no encryption"),
     ),
     "no PostgreSQL there": (
-        [WORKER, MIGRATE, ROLES, DRIFT],
+        [WORKER, MIGRATE, ROLES, DRIFT, LABEL, REWIND],
         ({"DATABASE_URL": "{nobody}"}, Unavailable, "PostgreSQL is unavailable"),
     ),
     "no tables": (
-        [WORKER, ROLES, DRIFT],
+        [WORKER, ROLES, DRIFT, LABEL, REWIND],
         ({"DATABASE_URL": "{empty}"}, SchemaOutdated, "flagpost migrate"),
     ),
     "older tables": (
