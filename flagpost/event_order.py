@@ -3,11 +3,11 @@
 import time
 from collections.abc import Collection, Mapping
 
-from flagpost.core.alignment import ALIGNED_WITHIN_US, Alignment, earliest
+from flagpost.core.alignment import Alignment, earliest
 from flagpost.core.effects import Position
 from flagpost.core.piece import Piece
 from flagpost.events import Partition
-from flagpost.idleness import IDLE_SECONDS, Idleness
+from flagpost.idleness import IDLE_SECONDS, Idleness, is_real_time
 from flagpost.kafka.source import Chunk, Source
 from flagpost.peers import Peers
 
@@ -69,12 +69,10 @@ class EventOrder:
         for piece in pieces:
             self._alignment.hold(piece)
         if pieces:
-            stale = time.monotonic() - (FRESH_SECONDS if self._is_real_time() else 0)
+            latest_us = self._alignment.latest_us
+            is_now = latest_us is not None and is_real_time(latest_us)
+            stale = time.monotonic() - (FRESH_SECONDS if is_now else 0)
             self._asked = {p: asked for p, asked in self._asked.items() if asked > stale}
-
-    def _is_real_time(self) -> bool:
-        latest_us = self._alignment.latest_us
-        return latest_us is not None and latest_us > 1e6 * time.time() - ALIGNED_WITHIN_US
 
     def release(self, own: Mapping[Partition, Position]) -> list[Piece[Chunk]]:
         """Give out what may be processed now, at most one piece of each partition.
@@ -102,14 +100,15 @@ class EventOrder:
             self._peers.announce(self._alignment.waiting_at(), own)
 
     def _slowest_of_ours(self, own: Mapping[Partition, Position]) -> int | None:
+        latest_us = self._alignment.latest_us
         laggards = self._alignment.laggards([(p, x.event_time_us) for p, x in own.items()])
-        if not laggards:
+        if latest_us is None or not laggards:
             return None
         read = {partition: self._source.position(partition) or 0 for partition in laggards}
         self._ask_ends(
             {p for p in laggards - self._asked.keys() if read[p] >= self._ends.get(p, 0)}
         )
-        active = [p for p in laggards if not self._is_idle(p, read[p])]
+        active = [p for p in laggards if not self._is_idle(p, read[p], latest_us)]
         return earliest([self.reached_us(p, own[p]) for p in active])
 
     def _ask_ends(self, partitions: set[Partition]) -> None:
@@ -119,9 +118,9 @@ class EventOrder:
             self._ends.update({partition: end for partition, (_, end) in bounds.items()})
             self._asked |= dict.fromkeys(partitions, time.monotonic())
 
-    def _is_idle(self, partition: Partition, read_up_to: int) -> bool:
+    def _is_idle(self, partition: Partition, read_up_to: int, latest_us: int) -> bool:
         end = self._ends[partition]
-        return read_up_to >= end and self._idleness.is_idle(partition, end)
+        return read_up_to >= end and self._idleness.is_idle(partition, end, latest_us)
 
     def _slowest_of_others(self) -> int | None:
         waiting_us = self._alignment.waiting_at().values()

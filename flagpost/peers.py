@@ -72,7 +72,7 @@ class Peers:
         if not self._others:
             return None
         if wanted_us > self._until_us:
-            limit_us = earliest(self._listen(here_us))
+            limit_us = earliest(self._listen(here_us, wanted_us))
             nobody_lags_us = max(wanted_us, here_us + ALIGNED_WITHIN_US)
             self._until_us = nobody_lags_us if limit_us is None else limit_us
         return self._until_us
@@ -85,7 +85,7 @@ class Peers:
             self._store.announce(waiting_us, {p: own[p].epoch for p in waiting_us})
             self._announced = dict(waiting_us)
 
-    def _listen(self, here_us: int) -> list[int | None]:
+    def _listen(self, here_us: int, wanted_us: int) -> list[int | None]:
         """Hear what others have committed; return the times of those that have more to do.
 
         The order matters: what a clock stands for is in the journal when it is read after it.
@@ -96,7 +96,11 @@ class Peers:
         self._hear({p: clock for p, clock in clocks.items() if p in others}, here_us)
         ends = {p: end for p, (_, end) in self._source.bounds(others).items()}
         at = {p: clocks.get(p, Clock(0, None)) for p in ends}
-        return [at[p].reached_us for p, end in ends.items() if not self._is_idle(p, at[p], end)]
+        return [
+            at[p].reached_us
+            for p, end in ends.items()
+            if at[p].next_offset < end or not self._idleness.is_idle(p, end, wanted_us)
+        ]
 
     def _survey(self) -> None:
         """Look which partitions there are; whoever gets an added one, we have to hear of it."""
@@ -108,9 +112,6 @@ class Peers:
                 added=[f"{p.topic}[{p.number}]" for p in sorted(added)],
             )
         self._all = found
-
-    def _is_idle(self, partition: Partition, clock: Clock, end: int) -> bool:
-        return clock.next_offset >= end and self._idleness.is_idle(partition, end)
 
     def _hear(self, others: Mapping[Partition, Clock], here_us: int) -> None:
         strangers = others.keys() - self._heard.keys()

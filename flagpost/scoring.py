@@ -60,6 +60,8 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
             access,
             {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},
         )
+        store = parts.open_store(engine, settings.group)
+        store.rehearse()
         load_kernels(rules)
         with (
             closing(
@@ -69,7 +71,7 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
         ):
             yield Worker(
                 source,
-                parts.open_store(engine, settings.group),
+                store,
                 letters,
                 decoder,
                 rules,

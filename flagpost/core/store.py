@@ -24,6 +24,10 @@ class Store(Protocol):
         BadConfiguration: the server refuses access.
     """
 
+    def rehearse(self) -> None:
+        """Do on nothing what a commit does, so that the first one does not take long."""
+        ...
+
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over: from now on only commits with the returned epochs pass.
 

@@ -16,14 +16,17 @@ _ADD = decisions.INSERT.add_cte(
 )
 
 
+def are_in(effects: Effects) -> bool:
+    """Say whether there is anything to add."""
+    return bool(effects.segments or effects.flagged or effects.spread or effects.totals)
+
+
 def add(connection: Connection, group: str, effects: Effects) -> int:
     """Add journal segments, flagged transactions, totals, and counts of how features spread.
 
     Returns:
         How many flagged transactions were left out because their id is taken.
     """
-    if not (effects.segments or effects.flagged or effects.spread or effects.totals):
-        return 0
     added = connection.execute(
         _ADD,
         {

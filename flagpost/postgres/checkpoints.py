@@ -51,9 +51,8 @@ _FORGET = delete(StreamCheckpoint).where(
 
 def keep(connection: Connection, group: str, checkpoints: Sequence[Checkpoint]) -> None:
     """Keep positions as they are, before a commit that moves them on."""
-    if checkpoints:
-        left = [_as_row(each) for each in checkpoints]
-        connection.execute(_KEEP, {"own_group": group, "left": left})
+    left = [_as_row(each) for each in checkpoints]
+    connection.execute(_KEEP, {"own_group": group, "left": left})
 
 
 def forget(

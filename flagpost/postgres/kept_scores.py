@@ -33,9 +33,8 @@ _MAKE_ROOM = select(func.scores.make_room(_days))
 
 def add(connection: Connection, kept: Sequence[KeptScore]) -> None:
     """Add scores; of two with the same id and time the first one stands."""
-    if kept:
-        connection.execute(_MAKE_ROOM, {"days": sorted({each.event_time.date() for each in kept})})
-        connection.execute(_INSERT, {"kept": [_as_row(score) for score in kept]})
+    connection.execute(_MAKE_ROOM, {"days": sorted({each.event_time.date() for each in kept})})
+    connection.execute(_INSERT, {"kept": [_as_row(score) for score in kept]})
 
 
 def _as_row(score: KeptScore) -> dict[str, object]:

@@ -44,9 +44,8 @@ def add(connection: Connection, labels: Sequence[Label]) -> Counter[Partition]:
         How many of each partition were stored already, by whomever.
     """
     known = Counter(label.partition for label in labels)
-    if labels:
-        rows = connection.execute(_INSERT, {"labels": [_as_row(label) for label in labels]})
-        known.subtract({Partition(row.topic, row.partition): row.n_inserted for row in rows})
+    rows = connection.execute(_INSERT, {"labels": [_as_row(label) for label in labels]})
+    known.subtract({Partition(row.topic, row.partition): row.n_inserted for row in rows})
     return +known
 
 

@@ -244,12 +244,11 @@ def read_clocks(
 
 def count_again(connection: Connection, group: str, known: Mapping[Partition, int]) -> None:
     """Count so many messages of each partition as duplicates that were counted as clean."""
-    if known:
-        rows = [
-            {"topic": topic, "partition": number, "n_duplicate": n}
-            for (topic, number), n in known.items()
-        ]
-        connection.execute(_COUNT_AGAIN, {"own_group": group, "known": rows})
+    rows = [
+        {"topic": topic, "partition": number, "n_duplicate": n}
+        for (topic, number), n in known.items()
+    ]
+    connection.execute(_COUNT_AGAIN, {"own_group": group, "known": rows})
 
 
 def announce(

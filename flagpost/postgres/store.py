@@ -1,5 +1,6 @@
 """The store of the worker: one transaction for everything that a batch did."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -34,6 +35,15 @@ class PostgresStore:
         self._engine = engine
         self._group = group
         self._owner = process_name()
+
+    def rehearse(self) -> None:
+        """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
+        with self._transaction() as connection:
+            checkpoints.keep(connection, self._group, [])
+            positions.advance(connection, self._group, [])
+            additions.add(connection, self._group, Effects([]))
+            labels.add(connection, [])
+            positions.count_again(connection, self._group, {})
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over, after a commit of their former owner that is under way."""
@@ -82,13 +92,19 @@ class PostgresStore:
         The fence comes early: a zombie does no further work. Only a checkpoint, which copies a
         position before it moves, comes before it, and is rolled back with the rest.
         """
+        n_taken, known = 0, Counter[Partition]()
         with self._transaction() as connection:
-            checkpoints.keep(connection, self._group, effects.checkpoints)
+            if effects.checkpoints:
+                checkpoints.keep(connection, self._group, effects.checkpoints)
             positions.advance(connection, self._group, effects.advances)
-            n_taken = additions.add(connection, self._group, effects)
-            known = labels.add(connection, effects.labels)
-            positions.count_again(connection, self._group, known)
-            kept_scores.add(connection, effects.kept)
+            if additions.are_in(effects):
+                n_taken = additions.add(connection, self._group, effects)
+            if effects.labels:
+                known = labels.add(connection, effects.labels)
+            if known:
+                positions.count_again(connection, self._group, known)
+            if effects.kept:
+                kept_scores.add(connection, effects.kept)
         if n_taken:
             log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
         return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())

@@ -58,6 +58,9 @@ class MemoryStore:
         self._database = database
         self._group = group
 
+    def rehearse(self) -> None:
+        pass
+
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         return {p: self._acquire(p, first) for p, first in first_offsets.items()}
 
