@@ -26,9 +26,10 @@ _COLUMNS = (
     FraudTransaction.features,
 )
 _flagged = recordset("flagged", *_COLUMNS)
+# In one order, or two groups that flag the same transactions could wait for each other.
 INSERT = (
     insert(FraudTransaction)
-    .from_select(list(_COLUMNS), select(_flagged))
+    .from_select(list(_COLUMNS), select(_flagged).order_by(_flagged.c.transaction_id))
     .on_conflict_do_nothing(index_elements=[FraudTransaction.transaction_id])
     .execution_options(preserve_rowcount=True)
 )

@@ -22,9 +22,10 @@ _COLUMNS = (
     FraudScore.partition,
     FraudScore.kafka_offset,
 )
+_kept = recordset("kept", *_COLUMNS)
 _INSERT = (
     insert(FraudScore)
-    .from_select(list(_COLUMNS), select(recordset("kept", *_COLUMNS)))
+    .from_select(list(_COLUMNS), select(_kept).order_by(_kept.c.transaction_id))
     .on_conflict_do_nothing(index_elements=[FraudScore.transaction_id, FraudScore.ts])
 )
 _days = bindparam("days", type_=ARRAY(Date))

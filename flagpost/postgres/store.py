@@ -20,6 +20,7 @@ from flagpost.postgres import (
     positions,
 )
 from flagpost.postgres.driver_errors import translated
+from flagpost.postgres.time_limit import PATIENCE, TimeLimit, Wait
 from flagpost.process_name import process_name
 
 log = structlog.get_logger()
@@ -31,9 +32,11 @@ class PostgresStore:
     It keeps nothing in memory; each call is one transaction. Two threads may call it.
     """
 
-    def __init__(self, engine: Engine, group: str) -> None:
+    def __init__(self, engine: Engine, group: str, time_limit: TimeLimit = PATIENCE) -> None:
+        """Take the engine of a database; nothing connects yet."""
         self._engine = engine
         self._group = group
+        self._time_limit = time_limit
         self._owner = process_name()
 
     def rehearse(self) -> None:
@@ -59,20 +62,24 @@ class PostgresStore:
         self, partitions: Collection[Partition], since_event_time_us: Mapping[Partition, int]
     ) -> Iterator[Segment]:
         """Stream the journal from the given times on; holds a connection until it is exhausted."""
-        with self._transaction() as connection:
-            yield from journal.load(connection, self._group, partitions, since_event_time_us)
+        with self._watched() as (connection, wait):
+            yield from wait.each(
+                journal.load(connection, self._group, partitions, since_event_time_us)
+            )
 
     def recall_segments(
         self, partition: Partition, first_us: int, last_us: int
     ) -> Iterator[Segment]:
         """Stream what overlaps a span of event time; holds a connection until it is exhausted."""
-        with self._transaction() as connection:
-            yield from journal.recall(connection, self._group, partition, first_us, last_us)
+        with self._watched() as (connection, wait):
+            yield from wait.each(
+                journal.recall(connection, self._group, partition, first_us, last_us)
+            )
 
     def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
         """Stream what was added since; holds a connection until it is exhausted."""
-        with self._transaction() as connection:
-            yield from journal.read_from(connection, self._group, offsets)
+        with self._watched() as (connection, wait):
+            yield from wait.each(journal.read_from(connection, self._group, offsets))
 
     def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
         """Return how far the group is in each partition of the topics."""
@@ -132,5 +139,15 @@ class PostgresStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with translated(), self._engine.begin() as connection:
+        with self._watched() as (connection, _):
             yield connection
+
+    @contextmanager
+    def _watched(self) -> Iterator[tuple[Connection, Wait]]:
+        with (
+            translated(),
+            self._engine.connect() as connection,
+            self._time_limit.on(connection) as wait,
+            connection.begin(),
+        ):
+            yield connection, wait

@@ -1,5 +1,7 @@
 """Two members of a group on one database, and a database that goes away."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +18,8 @@ from flagpost.events import Partition
 from flagpost.postgres import positions
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
+from flagpost.postgres.time_limit import TimeLimit
+from flagpost.torture.waiting import wait_until
 from tests.contract.test_store_contract import NOON_US, flagged, label, segment
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
@@ -158,6 +162,23 @@ def test_groups_that_store_the_same_labels_in_opposite_order_do_not_deadlock(
         assert connection.scalar(text("SELECT count(*) FROM label.fraud_labels")) == 9000
 
 
+def test_groups_that_flag_the_same_in_opposite_order_do_not_deadlock(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    def flag_often(group: str) -> None:
+        store = PostgresStore(connect(), group)
+        store.acquire({A: 0})
+        for start in range(30):
+            batch = [flagged(f"t{start}-{number}") for number in range(300)]
+            in_own_order = batch if group == "scorers" else batch[::-1]
+            store.commit(Effects([step(A, 1, start, start + 1)], flagged=in_own_order))
+
+    list(pool.map(flag_often, ["scorers", "shadow"]))
+
+    with connect().connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM scores.fraud_transactions")) == 9000
+
+
 def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect) -> None:
     frozen = connect("-c idle_in_transaction_session_timeout=200ms")
     PostgresStore(frozen, GROUP).acquire({A: 0})
@@ -171,6 +192,41 @@ def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect
     under_way.close()
     with pytest.raises(Fenced):
         zombie.commit(Effects([step(A, 1, 0, 10)]))
+
+
+def test_a_session_that_is_frozen_is_given_up_and_another_one_goes_on(connect: Connect) -> None:
+    engine = connect()
+    store = PostgresStore(engine, GROUP, TimeLimit(0.5))
+    store.acquire({A: 0})
+    with engine.connect() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    assert pid
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable):
+            store.commit(Effects([step(A, 1, 0, 10)], flagged=[flagged("t1")]))
+        assert store.acquire({A: 0}) == {A: Position(2, 0, None)}
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert wait_until(lambda: not is_alive(engine, pid), 10)
+    assert store.positions("transactions") == {A: Position(2, 0, None)}
+    assert store.commit(Effects([step(A, 2, 0, 10)])).n_in == 10
+
+
+def is_alive(engine: Engine, pid: int) -> bool:
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+    with engine.connect() as connection:
+        return bool(connection.scalar(query, {"pid": pid}))
+
+
+def test_a_long_read_may_go_on_as_long_as_something_comes(connect: Connect) -> None:
+    limit = TimeLimit()
+    with connect().connect() as connection, limit.on(connection) as wait:
+        began_at = [wait.began_at for _ in wait.each(range(3))]
+
+    assert began_at[0] < began_at[1] < began_at[2]
 
 
 def test_waiting_too_long_for_a_lock_is_unavailable(connect: Connect) -> None:
