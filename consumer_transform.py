@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, run_program
 from flagpost.member import run_member
 from flagpost.scoring import Parts
 
@@ -34,6 +34,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_program(main)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich import print as show
 
-from flagpost.entry_point import INTERRUPTED_EXIT_CODE, entry_point
+from flagpost.entry_point import INTERRUPTED_EXIT_CODE, entry_point, run_program
 from flagpost.events import load_mapping
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.factory import open_publisher
@@ -64,6 +64,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_program(main)

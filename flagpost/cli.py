@@ -1,11 +1,9 @@
 """The `flagpost` command: one verb each for what is not a script of its own."""
 
-import typer
-
 from flagpost.dead_letters.commands import dead_letters
 from flagpost.demo import demo
 from flagpost.drift_command import drift
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, program
 from flagpost.labelling.commands import label, load_labels
 from flagpost.local.commands import down
 from flagpost.marketing_command import load_marketing
@@ -17,12 +15,7 @@ from flagpost.training.commands import simulate
 from flagpost.training.handbook_command import handbook
 from flagpost.up import up
 
-app = typer.Typer(
-    help="Score a Kafka stream of card transactions for fraud; commit each decision once.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = program("Score a Kafka stream of card transactions for fraud; commit each decision once.")
 for verb in (
     up, down, status, migrate, roles, rewind, demo, drift, simulate, handbook, torture,
     label, load_labels, load_marketing,

@@ -14,6 +14,27 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def program(help_text: str | None = None) -> typer.Typer:
+    """Return an app for commands; one with a text of its own shows it when no command is given.
+
+    Help flows to the width of the terminal, and a bug keeps its plain trace.
+    """
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=help_text is not None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+
+
+def run_program(command: Callable[..., None]) -> None:
+    """Run a program of one command, with the arguments of this process."""
+    app = program()
+    app.command()(command)
+    app()
+
+
 def entry_point(command: Callable[P, R]) -> Callable[P, R]:
     """Make a typer command print `error: ...` and exit by the error's code; Ctrl-C exits by 130.
 

@@ -11,18 +11,13 @@ from bench.peers.comparison import measure_peers
 from bench.peers.installation import InstallationFailed
 from bench.report import goal_sheet, sheets, to_rich
 from bench.servers import bench_stack, delete_topics
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, program
 from flagpost.errors import Refused
 from flagpost.progress import progress_bar
 from flagpost.settings import KafkaClient
 
 console = Console()
-app = typer.Typer(
-    help="Other tools at the job of Flagpost. All of them: python -m bench --only peers",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = program("Other tools at the job of Flagpost. All of them: python -m bench --only peers")
 
 Names = Annotated[
     list[str] | None,

@@ -21,7 +21,7 @@ from flagpost.dead_letters.reading import (
 )
 from flagpost.dead_letters.replay_command import replay
 from flagpost.dead_letters.report import as_json, facts_table, letters_table, printable
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, program
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letter_reader import read_value
 from flagpost.postgres.replays import find_replays
@@ -84,9 +84,7 @@ def show(
     typer.echo(f"\n{'(no value)' if content is None else printable(content)}")
 
 
-dead_letters = typer.Typer(
-    help="Look at messages that could not be read, and send them again.", no_args_is_help=True
-)
+dead_letters = program("Look at messages that could not be read, and send them again.")
 dead_letters.command("list")(entry_point(list_letters))
 dead_letters.command()(entry_point(show))
 dead_letters.command()(entry_point(replay))

@@ -16,7 +16,7 @@ import typer
 from sqlalchemy import Connection, Engine, event
 
 from flagpost.core.effects import Counts, Effects
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, run_program
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Source
@@ -109,6 +109,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_program(main)

@@ -21,7 +21,7 @@ import typer
 from sqlalchemy import Engine
 
 from flagpost.core.effects import Counts, Effects
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, run_program
 from flagpost.member import run_member
 from flagpost.scoring import Parts
 from flagpost.torture.dying_member import DyingStore, Reach, Step, open_dying_source
@@ -67,6 +67,4 @@ def main(directory: Annotated[Path, typer.Argument(help="Where its files are.")]
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_program(main)

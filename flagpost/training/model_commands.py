@@ -10,7 +10,7 @@ from rich.console import Console
 
 from flagpost.clock import latest_event_time_us
 from flagpost.core.decision import decide
-from flagpost.entry_point import entry_point
+from flagpost.entry_point import entry_point, program
 from flagpost.errors import BadConfiguration
 from flagpost.events import TransactionDecoder, load_mapping
 from flagpost.model import FraudModel
@@ -31,10 +31,7 @@ ModelOption = Annotated[
     Path | None, typer.Option("--model", help="The model; by default FLAGPOST_MODEL.")
 ]
 
-app = typer.Typer(
-    help="The fraud model: train, compare, evaluate, explain, features.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+app = program("The fraud model: train, compare, evaluate, explain, features.")
 app.command()(entry_point(compare))
 console = Console()
 
