@@ -72,8 +72,8 @@ def rewind(
                 "scores and labels of these messages go as well, for rows have no group.",
                 markup=False, highlight=False,
             )  # fmt: skip
-        if not yes:
-            typer.confirm("Remove what these messages did, and score them again?", abort=True)
+        if not yes and not typer.confirm("Remove what these messages did, and score them again?"):
+            raise Refused("nothing was done")
         _refuse_members(administration, settings.group)
         # Kafka first: what it knows may lag behind the positions, and never be ahead of them.
         administration.move_group(settings.group, {s.partition: s.then.next_offset for s in steps})

@@ -8,6 +8,7 @@ from typing import Annotated
 from sqlalchemy import Engine
 from typer import Option
 
+from flagpost.bad_messages import Reason
 from flagpost.core.calendar import EPOCH
 from flagpost.dead_letters.letter import DeadLetter, LetterId, Selection
 from flagpost.errors import BadConfiguration, Refused
@@ -59,8 +60,11 @@ def select(reason: str | None, topic: str | None, since: str | None) -> Selectio
     """Understand the options.
 
     Raises:
-        BadConfiguration: the time cannot be read.
+        BadConfiguration: the time cannot be read, or there is no such reason.
     """
+    if reason is not None and reason not in set(Reason):
+        known = ", ".join(sorted(Reason))
+        raise BadConfiguration(f"--reason is {reason!r}; expected one of {known}")
     if since is None:
         return Selection(reason, topic)
     return Selection(reason, topic, _read_time(since))

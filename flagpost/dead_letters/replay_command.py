@@ -49,8 +49,9 @@ def replay(
     not. When whoever claimed it is gone, --finish sends it (again) as it was to be sent, and marks
     it. That is harmless, for a transaction that arrives twice is recognised by its id.
 
-    A message that is still bad becomes a new dead letter with a new id. The key has to be the
-    user_id: give --key when an edit changes that.
+    A message that is still bad becomes a new dead letter with a new id. Each goes to the partition
+    that it came from. The key has to be the user_id: give --key when an edit changes that, and the
+    partition follows from it, as Java's and kafka-python's producers choose it.
 
     Exit codes: 0, all of them are replayed now or were before; 1, some are half done or were not
     acknowledged; 2, nothing was done.

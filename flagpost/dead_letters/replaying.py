@@ -90,7 +90,8 @@ class Replaying:
         value = letter.value if edit.value is None else edit.value
         if value is None and letter.omitted_bytes is not None:
             value = self._read_value(letter.id)
-        return Outgoing(letter.id, key, value, letter.headers_to_replay)
+        partition = letter.id.partition if edit.key is None else None
+        return Outgoing(letter.id, partition, key, value, letter.headers_to_replay)
 
     def _send(self, outgoing: Sequence[Outgoing]) -> None:
         arrived, failure = self._resender.send(outgoing)

@@ -12,7 +12,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from flagpost.errors import Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
@@ -47,7 +49,19 @@ class Administration:
         return {partition: (first[partition], end[partition]) for partition in partitions}
 
     def members(self, group_id: str) -> list[str]:
-        """Return the hosts and ids of the group's members; none of a group that never was."""
+        """Return the hosts and ids of the group's members; none of a group that never was.
+
+        A broker that is new looks for the group's coordinator first; that is waited for.
+        """
+        patiently = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_fixed(0.2),
+            stop=stop_after_delay(group.REQUEST_SECONDS),
+            reraise=True,
+        )
+        return patiently(self._members, group_id)
+
+    def _members(self, group_id: str) -> list[str]:
         described = self._admin.describe_consumer_groups(
             [group_id], request_timeout=group.REQUEST_SECONDS
         )

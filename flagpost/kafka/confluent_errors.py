@@ -96,17 +96,22 @@ def translated(error: KafkaError, doing: str) -> FlagpostError:
     """What the caller has to do about `error`, which came up while `doing` something."""
     name = error.name()
     if name in _PASSING and not error.fatal():
-        return Unavailable(f"Kafka does not answer ({doing}): {error.str()}")
+        return Unavailable(f"Kafka does not answer ({doing}): {_said(error)}")
     if _is_replaced(error):
         return MemberReplaced()
     if name in _REFUSED:
-        return BadConfiguration(f"Kafka refuses {doing}: {error.str()}")
+        return BadConfiguration(f"Kafka refuses {doing}: {_said(error)}")
     if name in _OFFSET_LOST:
-        return OffsetLost(f"the topic does not hold the offset: {error.str()} ({doing})")
+        return OffsetLost(f"the topic does not hold the offset: {_said(error)} ({doing})")
     if name in _TOPIC_MISSING:
         return TopicMissing(f"the topic does not exist ({doing}); create it or correct its name")
     damage = "a record is damaged" if name in _DAMAGED else "Kafka failed"
-    return MustStop(f"{damage} ({doing}): {error.str()}")
+    return MustStop(f"{damage} ({doing}): {_said(error)}")
+
+
+def _said(error: KafkaError) -> str:
+    text = error.str()
+    return f"{text}{error.name()}" if text.endswith(": ") else text
 
 
 def _is_replaced(error: KafkaError) -> bool:

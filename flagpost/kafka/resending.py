@@ -15,6 +15,9 @@ from flagpost.kafka.confluent_errors import translated
 DELIVERY_SECONDS = 10
 """How long the broker may take to acknowledge."""
 
+PARTITION_UA = -1
+"""librdkafka's "unassigned": the partitioner decides."""
+
 _PRODUCER_CONFIG = {
     "enable.idempotence": True,
     "compression.type": "lz4",
@@ -29,9 +32,10 @@ _PRODUCER_CONFIG = {
 
 
 class Outgoing(NamedTuple):
-    """A message to be sent to the topic of its dead letter."""
+    """A message to be sent to the topic of its dead letter: to that partition, or by its key."""
 
     id: LetterId
+    partition: int | None
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -65,6 +69,7 @@ class Resender:
     def _produce(self, message: Outgoing) -> None:
         self._producer.produce(
             message.id.topic,
+            partition=PARTITION_UA if message.partition is None else message.partition,
             key=message.key,
             value=message.value,
             headers=[*message.headers],

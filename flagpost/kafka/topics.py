@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from flagpost.errors import Unavailable
@@ -14,6 +15,7 @@ from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.access_check import check_access
 from flagpost.kafka.confluent_errors import translated
+from flagpost.kafka.topic_watch import missing
 
 _LOOK_AGAIN_SECONDS = 0.05
 _BROKERS_DEFAULT = -1
@@ -42,6 +44,19 @@ def ensure_topics(access: KafkaAccess, partitions: Mapping[str, int]) -> None:
     _await_ready(admin, partitions.keys())
 
 
+def check_topic(access: KafkaAccess, topic: str) -> None:
+    """Make sure that a topic exists. Blocks.
+
+    Raises:
+        TopicMissing: it does not.
+        Unavailable: no broker answers within ten seconds.
+        BadConfiguration: the broker refuses these credentials.
+    """
+    check_access(access)
+    if topic not in _topics(AdminClient({**access.for_librdkafka(), "log_level": 0})):
+        raise missing(topic)
+
+
 def _await_created(created: "Future[None]") -> None:
     try:
         created.result(group.REQUEST_SECONDS)
@@ -60,16 +75,19 @@ def _await_ready(admin: AdminClient, topics: AbstractSet[str]) -> None:
 
 def _ready_topics(admin: AdminClient) -> set[str]:
     """The topics whose every partition has a leader."""
+    return {
+        name
+        for name, topic in _topics(admin).items()
+        if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+    }
+
+
+def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
     try:
-        metadata = admin.list_topics(timeout=group.REQUEST_SECONDS)
+        return admin.list_topics(timeout=group.REQUEST_SECONDS).topics
     except KafkaException as error:
         raise translated(
             error.args[0],
             "asking for topics; check FLAGPOST_KAFKA_BOOTSTRAP and "
             "FLAGPOST_KAFKA_SECURITY_PROTOCOL",
         ) from error
-    return {
-        name
-        for name, topic in metadata.topics.items()
-        if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
-    }

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from flagpost.cli import app
 from flagpost.core.segment import unpack
+from flagpost.errors import Refused
 from flagpost.model import FraudModel
 from flagpost.settings import PRETRAINED_MODEL
 from flagpost.torture.disturbed_log import write_disturbed_log
@@ -95,9 +96,9 @@ def never_rewound(pipeline: Pipeline) -> dict[str, object]:
 def rewind(pipeline: Pipeline) -> Callable[..., Result]:
     settings = {f"FLAGPOST_{k.upper()}": str(v) for k, v in pipeline.settings.items()}
 
-    def rewind(*arguments: object) -> Result:
+    def rewind(*arguments: object, stdin: str | None = None) -> Result:
         runner = CliRunner(env={"COLUMNS": "150", **settings})
-        return runner.invoke(app, ["rewind", *map(str, arguments)])
+        return runner.invoke(app, ["rewind", *map(str, arguments)], input=stdin)
 
     return rewind
 
@@ -191,9 +192,9 @@ def test_what_comes_after_is_scored_by_another_model(
 def test_it_asks_first_and_does_nothing_without_a_yes(pipeline: Pipeline, rewind: Rewind) -> None:
     before = tables(pipeline)
 
-    result = rewind("--to", 0)
+    result = rewind("--to", 0, stdin="n\n")
 
-    assert result.exit_code == 1
+    assert result.exit_code == Refused.exit_code
     assert "score them again?" in result.output
     assert tables(pipeline) == before
 

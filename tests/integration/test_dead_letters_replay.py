@@ -16,7 +16,7 @@ from flagpost.dead_letters import replaying
 from flagpost.dead_letters.letter import REPLAY_OF, LetterId
 from flagpost.dead_letters.replaying import Replaying
 from flagpost.dead_letters.report import printable
-from flagpost.errors import Unavailable
+from flagpost.errors import BadConfiguration, Unavailable
 from flagpost.events import BadMessage, Partition, Reason
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.dead_letter_reader import read_dead_letters, read_value
@@ -50,13 +50,19 @@ class World:
             "COLUMNS": "200",
         }
 
-    def bury(self, offset: int, record: Record, bad: BadMessage = WRONG) -> str:
+    def bury(self, offset: int, record: Record, bad: BadMessage = WRONG, partition: int = 0) -> str:
         """Write a dead letter as the worker does, and return its id."""
-        self.bury_all([offset], [record], bad)
-        return f"{self.topic}/0/{offset}"
+        self.bury_all([offset], [record], bad, partition)
+        return f"{self.topic}/{partition}/{offset}"
 
-    def bury_all(self, offsets: list[int], records: list[Record], bad: BadMessage = WRONG) -> None:
-        chunk = MemoryChunk(Partition(self.topic, 0), offsets, records)
+    def bury_all(
+        self,
+        offsets: list[int],
+        records: list[Record],
+        bad: BadMessage = WRONG,
+        partition: int = 0,
+    ) -> None:
+        chunk = MemoryChunk(Partition(self.topic, partition), offsets, records)
         with closing(DeadLetters(self.access, self.dead, "scorers")) as letters:
             for index in range(len(offsets)):
                 letters.send(chunk, index, bad)
@@ -70,12 +76,12 @@ class World:
         assert result.exit_code == 0, result.output
         return [json.loads(line) for line in result.stdout.splitlines()]
 
-    def arrived(self) -> list[Message]:
-        """Everything that was sent to the topic."""
+    def arrived(self, partition: int = 0) -> list[Message]:
+        """Everything that was sent to a partition of the topic."""
         config = {"bootstrap.servers": self.bootstrap, "group.id": "tests"}
         with closing(Consumer(config)) as consumer:
-            _, end = consumer.get_watermark_offsets(TopicPartition(self.topic, 0), 20)
-            consumer.assign([TopicPartition(self.topic, 0, 0)])
+            _, end = consumer.get_watermark_offsets(TopicPartition(self.topic, partition), 20)
+            consumer.assign([TopicPartition(self.topic, partition, 0)])
             return consumer.consume(end, 20) if end else []
 
 
@@ -163,6 +169,27 @@ def test_it_is_sent_as_it_was_edited(world: World) -> None:
     assert (message.key(), message.value()) == (b"u2", b'{"amount":1}')
 
 
+def test_each_goes_to_its_partition_however_its_producer_placed_keys(
+    kafka_bootstrap: str, database_url: str, fresh_topic: NewFreshTopic
+) -> None:
+    world = World(kafka_bootstrap, database_url, fresh_topic(3), fresh_topic(1))
+    for partition in range(3):
+        world.bury(7, Record(b"u1", b"%d" % partition, [], NOON_MS), partition=partition)
+
+    assert world.run("replay", "--all").exit_code == 0
+
+    sent = [[message.value() for message in world.arrived(number)] for number in range(3)]
+    assert sent == [[b"0"], [b"1"], [b"2"]]
+
+
+def test_an_unknown_reason_is_refused_with_those_that_there_are(world: World) -> None:
+    result = world.run("list", "--reason", "wrong_typo")
+
+    assert result.exit_code == BadConfiguration.exit_code
+    assert "wrong_typo" in result.stderr
+    assert "wrong_type" in result.stderr
+
+
 def test_only_those_of_a_reason_are_sent_again(world: World) -> None:
     world.bury(1, Record(None, b"x", [], NOON_MS))
     world.bury(2, Record(None, b"{", [], NOON_MS), BROKEN)
@@ -180,8 +207,8 @@ def test_a_value_that_was_too_large_to_be_kept_is_read_where_it_was(world: World
         ("flagpost.value.omitted.bytes", b"18"),
     ]
     resender = Resender(world.access)
-    resender.send([Outgoing(LetterId(world.topic, 0, 0), b"u1", b"kept at the source", [])])
-    resender.send([Outgoing(LetterId(world.dead, 0, 0), b"u1", None, headers)])
+    resender.send([Outgoing(LetterId(world.topic, 0, 0), 0, b"u1", b"kept at the source", [])])
+    resender.send([Outgoing(LetterId(world.dead, 0, 0), 0, b"u1", None, headers)])
 
     result = world.run("replay", f"{world.topic}/0/0")
 
