@@ -73,7 +73,8 @@ def container_servers() -> Iterator[Servers]:
     kafka = kafka.with_envs(**_kafka_environment(bootstrap)).waiting_for(
         LogMessageWaitStrategy("Kafka Server started")
     )
-    with kafka, PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres:
+    postgres = PostgresContainer(POSTGRES_IMAGE, driver=None)
+    with kafka, postgres.with_command("postgres -c track_commit_timestamp=on"):
         yield Servers(bootstrap, postgres.get_connection_url())
 
 

@@ -26,6 +26,8 @@ SETTINGS = {
     # What is committed stays committed, here as in production.
     "fsync": "on",
     "synchronous_commit": "on",
+    # The torture test asks when a step was committed.
+    "track_commit_timestamp": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",

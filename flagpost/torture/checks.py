@@ -150,7 +150,11 @@ def check_standings(standings: Iterable[Standing], truths: Truths) -> Iterator[V
 
 
 def check_kafka(commits: Iterable[KafkaCommit], steps: Iterable[Step]) -> Iterator[Violation]:
-    """I3: whenever Kafka was told an offset, a step had come that far, as both clocks are one."""
+    """I3: whenever Kafka was told an offset, the commit of a step that far had begun.
+
+    Compared are the broker's time and that of COMMIT, to the millisecond, as both clocks are one.
+    A worker that has waited for the reply to COMMIT is always later.
+    """
     reached = defaultdict[Partition, list[tuple[int, int]]](lambda: [(0, 0)])
     for step in steps:
         if step.next_offset > reached[step.partition][-1][0]:
@@ -318,7 +322,7 @@ def check_progress(
     """
     for silence in silences:
         begin, end = silence.since + NOTICED_AFTER, silence.since + NOTICED_UNTIL
-        before = _positions_at(steps, begin, silence.member)
+        before = _positions_at(steps, begin)
         after = _positions_at(steps, end)
         slowest_us = [
             int(truth.stream_time_us[before[partition] - 1]) if before[partition] else None
@@ -337,17 +341,8 @@ def check_progress(
                 yield Violation("I6", Harm.OTHER, text, partition, after[partition])
 
 
-def _positions_at(
-    steps: Iterable[Step], moment: datetime, silent: str | None = None
-) -> Counter[Partition]:
-    """Return where partitions stood; the last step of a silent member is perhaps not committed."""
-    return Counter(
-        {
-            step.partition: step.start_offset if step.writer == silent else step.next_offset
-            for step in steps
-            if step.at <= moment
-        }
-    )
+def _positions_at(steps: Iterable[Step], moment: datetime) -> Counter[Partition]:
+    return Counter({step.partition: step.next_offset for step in steps if step.at <= moment})
 
 
 def _n_sent(truth: Truth, moment: datetime) -> int:

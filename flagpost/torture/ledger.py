@@ -4,6 +4,10 @@ Triggers on `stream.positions` add a row for each takeover and for each committe
 name under which the session connected; the harness gives each process one of its own. So a worker
 that moves a position in a wrong way, or moves one that is not its own, is seen whatever it says
 about itself.
+
+A step is made when its transaction is committed, not when its statement is executed: the server
+has to run with `track_commit_timestamp`. It takes that time before its log is on disk and before
+anybody sees the step, let alone is told that it is there.
 """
 
 from dataclasses import dataclass
@@ -25,7 +29,6 @@ CREATE TABLE torture.steps (
     step bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
     writer text NOT NULL DEFAULT current_setting('application_name'),
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
     topic text NOT NULL, partition integer NOT NULL, epoch bigint NOT NULL,
     start_offset bigint NOT NULL, next_offset bigint NOT NULL,
     n_in bigint NOT NULL, n_clean bigint NOT NULL, n_flagged bigint NOT NULL,
@@ -57,9 +60,9 @@ CREATE TRIGGER note_step AFTER UPDATE ON stream.positions FOR EACH ROW
 _TAKEOVERS = "SELECT topic, partition, owner, at FROM torture.takeovers ORDER BY epoch"
 
 _STEPS = """
-SELECT topic, partition, owner, writer, min(s.at), min(start_offset), max(next_offset),
-       sum(n_in)::bigint, sum(n_clean)::bigint, sum(n_flagged)::bigint, sum(n_duplicate)::bigint,
-       sum(n_dead)::bigint
+SELECT topic, partition, owner, writer, pg_xact_commit_timestamp(transaction::xid),
+       min(start_offset), max(next_offset), sum(n_in)::bigint, sum(n_clean)::bigint,
+       sum(n_flagged)::bigint, sum(n_duplicate)::bigint, sum(n_dead)::bigint
 FROM torture.steps s JOIN torture.takeovers USING (topic, partition, epoch)
 GROUP BY transaction, topic, partition, owner, writer ORDER BY min(step)
 """
@@ -76,7 +79,7 @@ class Takeover:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A committed move of a position; who wrote it should be who owned the partition."""
+    """A move of a position, committed `at`; who wrote it should be who owned the partition."""
 
     partition: Partition
     owner: str

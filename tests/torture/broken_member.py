@@ -148,6 +148,24 @@ def telling_kafka_before_writing(directory: Path) -> Parts:
     )
 
 
+def telling_kafka_before_committing(directory: Path) -> Parts:
+    """Kafka is told when the position has moved, in a transaction that may never be committed."""
+    opened = list[ConfluentSource]()
+    advance = positions.advance
+
+    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+        opened.append(open_confluent(settings, topics))
+        return opened[0]
+
+    def advance_and_tell(connection: Connection, group: str, advances: Sequence[Advance]) -> None:
+        advance(connection, group, advances)
+        if advances:  # it is rehearsed before there is a source
+            tell_kafka(opened[0], {step.partition: step.next_offset for step in advances})
+
+    positions.advance = advance_and_tell
+    return replace(parts_in(directory), open_source=open_source)
+
+
 def with_auto_commit(directory: Path) -> Parts:
     def open_source(settings: Settings, topics: Iterable[str]) -> Source:
         source = open_confluent(settings, topics)
@@ -219,6 +237,7 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "totals of their own": with_totals_of_their_own,
     "spread of its own": with_spread_of_its_own,
     "commit before write": telling_kafka_before_writing,
+    "commit before COMMIT": telling_kafka_before_committing,
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,
     "little slack": with_little_slack,

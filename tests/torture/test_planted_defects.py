@@ -54,6 +54,9 @@ TRIALS = {
     ),
     "spread of its own": Trial("spread of its own", Kind.DIE_AFTER_COMMIT, ("I2", Harm.LOST)),
     "commit before write": Trial("commit before write", Kind.DIE_AFTER_SCORING, ("I3", Harm.OTHER)),
+    "commit before COMMIT": Trial(
+        "commit before COMMIT", Kind.DIE_BEFORE_COMMIT, ("I3", Harm.OTHER)
+    ),
     "auto-commit": Trial("auto-commit", Kind.DATABASE_AWAY, ("I3", Harm.OTHER), seconds=4),
     "latest reset": Trial("latest reset", Kind.KILL, ("I4", Harm.LOST)),
     "little slack": Trial(
