@@ -1,11 +1,12 @@
 """The invariants of delivery, each a function from what was found to what is wrong with it.
 
 I1  the committed steps of a partition tile its offsets, and their counts are right; so are those of
-    its position and of its checkpoints
-I2  the flagged transactions, the totals, the spread and the labels are those of the offline pass
-I3  no offset was committed to Kafka before the position was there
+    its position and of its checkpoints, one for each step that opened an hour
+I2  the flagged transactions, the kept scores, the totals, the spread and the labels are those of
+    the offline pass, in every column
+I3  no offset was committed to Kafka before the position was there, and some were
 I4  the journal holds every accepted transaction once, in offset order
-I5  the dead letters are exactly the bad messages
+I5  the dead letters are exactly the bad messages, as they were, each with what is wrong with it
 I6  after a fault the lag comes back to nothing, within a bound; while a member is silent, the
     others go on
 I7  no password is in logs or headers
@@ -17,20 +18,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from reprlib import repr as shortened
+from typing import TypeVar
 
 import numpy as np
 
 from flagpost.core.alignment import earliest
-from flagpost.core.effects import Counts, LabelIdentity
+from flagpost.core.effects import Counts
 from flagpost.core.history import Int64s
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
 from flagpost.torture.kafka_commits import KafkaCommit
 from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.site import SESSION_SECONDS
-from flagpost.torture.truth import Cell, Fate, Sums, Truth
+from flagpost.torture.truth import Cell, FlaggedRow, KeptRow, LabelRow, Letter, Sums, Truth
 
 Truths = Mapping[Partition, Truth]
+
+Place = tuple[Partition, int]
+"""The partition and the offset of a message."""
+
+Row = TypeVar("Row", FlaggedRow, KeptRow, LabelRow, Letter)
 
 NOTICED_AFTER, NOTICED_UNTIL = timedelta(seconds=1), timedelta(seconds=5)
 """Between these moments of a silence the others have to move on: its session has not ended yet, so
@@ -59,17 +67,6 @@ class Violation:
     text: str
     partition: Partition | None = None
     offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredRow:
-    """A row of the fraud table, or of the kept scores."""
-
-    partition: Partition
-    offset: int
-    transaction_id: str
-    fraud_probability: float
-    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,47 +164,92 @@ def check_kafka(commits: Iterable[KafkaCommit], steps: Iterable[Step]) -> Iterat
             yield Violation("I3", Harm.OTHER, text, commit.partition, commit.offset)
 
 
-def check_flagged(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:
-    """I2: each flagged transaction once, with the right model's score, bit for bit."""
-    yield from _check_scores(rows, truths, "the fraud table", [Fate.FLAGGED])
-
-
-def check_kept(rows: Iterable[ScoredRow], truths: Truths) -> Iterator[Violation]:
-    """I2: the same of every scored transaction, clean ones too."""
-    yield from _check_scores(rows, truths, "the kept scores", [Fate.FLAGGED, Fate.CLEAN])
-
-
-def _check_scores(
-    rows: Iterable[ScoredRow], truths: Truths, table: str, fates: Sequence[Fate]
+def check_told(
+    commits: Iterable[KafkaCommit], positions: Iterable[Standing]
 ) -> Iterator[Violation]:
-    found = dict[tuple[Partition, int], ScoredRow]()
-    for row in rows:
-        place = row.partition, row.offset
-        if place in found:
-            yield Violation("I2", Harm.DOUBLED, f"{row.transaction_id} is there twice", *place)
-        found[place] = row
-    expected = {
-        (partition, offset): ScoredRow(
-            partition,
-            offset,
-            truth.names[offset],
-            float(truth.fraud_probability[offset]),
-            truth.model_version[offset],
-        )
-        for partition, truth in truths.items()
-        for fate in fates
-        for offset in truth.offsets_of(fate)
-    }
+    """I3: Kafka was told of every partition that went on, and in the end of nothing beyond it.
+
+    It need not be the last position: who loses a partition lets go of what it would have told.
+    """
+    told = {commit.partition: commit.offset for commit in commits}
+    for position in positions:
+        partition, end = position.partition, position.next_offset
+        if end and not 0 < told.get(partition, 0) <= end:
+            text = f"Kafka was told {told.get(partition, 'nothing')} in the end, of {end}"
+            yield Violation("I3", Harm.OTHER, text, partition)
+
+
+def check_checkpoints(
+    found: Mapping[Place, int | None], steps: Iterable[Step], truths: Truths
+) -> Iterator[Violation]:
+    """I1: one before each step that opens an hour, with the stream time that comes next."""
+    expected = dict[Place, int | None]()
+    for step in steps:
+        start, end, truth = step.start_offset, step.next_offset, truths[step.partition]
+        if truth.opens_hour(start, end):
+            next_us = truth.good_times_us(start, end)[:1].tolist()
+            expected[step.partition, start] = next_us[0] if next_us else None
     for place in sorted(expected.keys() - found.keys()):
-        text = f"{expected[place].transaction_id} is not in {table}"
-        yield Violation("I2", Harm.LOST, text, *place)
+        yield Violation("I1", Harm.LOST, "a step opens an hour without a checkpoint", *place)
     for place in sorted(found.keys() - expected.keys()):
-        text = f"{found[place].transaction_id} should not be in {table}"
-        yield Violation("I2", Harm.DOUBLED, text, *place)
+        yield Violation("I1", Harm.OTHER, "a checkpoint where no step opens an hour", *place)
     for place in sorted(expected.keys() & found.keys()):
         if found[place] != expected[place]:
-            text = f"{table} has {found[place]}, not {expected[place]}"
-            yield Violation("I2", Harm.CHANGED, text, *place)
+            text = f"a checkpoint before {found[place]}, not {expected[place]}"
+            yield Violation("I1", Harm.CHANGED, text, *place)
+
+
+def check_flagged(rows: Iterable[tuple[Place, FlaggedRow]], truths: Truths) -> Iterator[Violation]:
+    """I2: each flagged transaction once, by the right model, every column to the last bit."""
+    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.flagged.items()}
+    yield from _check_rows("I2", "the fraud table", rows, expected)
+
+
+def check_kept(rows: Iterable[tuple[Place, KeptRow]], truths: Truths) -> Iterator[Violation]:
+    """I2: the same of every scored transaction, clean ones too."""
+    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.kept.items()}
+    yield from _check_rows("I2", "the kept scores", rows, expected)
+
+
+def check_labels(rows: Iterable[tuple[Place, LabelRow]], truths: Truths) -> Iterator[Violation]:
+    """I2 for labels: each learned once, as the message says that told it first."""
+    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.labels.items()}
+    yield from _check_rows("I2", "the labels", rows, expected)
+
+
+def check_dead_letters(
+    letters: Iterable[tuple[Place, Letter]], truths: Truths
+) -> Iterator[Violation]:
+    """I5: every bad message as it was and no other; the same letter twice counts once."""
+    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.letters.items()}
+    yield from _check_rows("I5", "the dead letters", dict.fromkeys(letters), expected)
+
+
+def _check_rows(
+    invariant: str,
+    table: str,
+    rows: Iterable[tuple[Place, Row]],
+    expected: Mapping[Place, Row],
+) -> Iterator[Violation]:
+    found = dict[Place, Row]()
+    for place, row in rows:
+        if place in found:
+            yield Violation(invariant, Harm.DOUBLED, f"twice in {table}", *place)
+        found[place] = row
+    for place in sorted(expected.keys() - found.keys()):
+        yield Violation(invariant, Harm.LOST, f"not in {table}", *place)
+    for place in sorted(found.keys() - expected.keys()):
+        yield Violation(invariant, Harm.DOUBLED, f"should not be in {table}", *place)
+    for place in sorted(expected.keys() & found.keys()):
+        if differences := list(_differing_columns(found[place], expected[place])):
+            text = f"{table}: {'; '.join(differences)}"
+            yield Violation(invariant, Harm.CHANGED, text, *place)
+
+
+def _differing_columns(found: Row, expected: Row) -> Iterator[str]:
+    for name, is_, should in zip(found._fields, found, expected, strict=True):
+        if is_ != should:
+            yield f"{name} is {shortened(is_)}, not {shortened(should)}"
 
 
 def check_totals(
@@ -250,25 +292,6 @@ def _harm(n_found: int, n_expected: int) -> Harm:
     return Harm.LOST if n_found < n_expected else Harm.DOUBLED
 
 
-def check_labels(
-    rows: Mapping[tuple[Partition, int], LabelIdentity], truths: Truths
-) -> Iterator[Violation]:
-    """I2 for labels: each learned once, from the message that told it first."""
-    expected = {
-        (partition, offset): label
-        for partition, truth in truths.items()
-        for offset, label in truth.labels.items()
-    }
-    for place in sorted(expected.keys() - rows.keys()):
-        yield Violation("I2", Harm.LOST, f"the label of {expected[place]} is missing", *place)
-    for place in sorted(rows.keys() - expected.keys()):
-        yield Violation("I2", Harm.DOUBLED, f"no label of {rows[place]} belongs here", *place)
-    for place in sorted(expected.keys() & rows.keys()):
-        if rows[place] != expected[place]:
-            text = f"the label is {rows[place]}, not {expected[place]}"
-            yield Violation("I2", Harm.CHANGED, text, *place)
-
-
 def check_journal(journal: Mapping[Partition, Int64s], truths: Truths) -> Iterator[Violation]:
     """I4: the journal of a partition is what was accepted, in offset order, once."""
     for partition, truth in truths.items():
@@ -290,22 +313,6 @@ def _differences(partition: Partition, truth: Truth, found: Int64s) -> Iterator[
         place = next(n for n, pair in enumerate(zip(expected_rows, found_rows)) if len({*pair}) > 1)  # noqa: B905
         text = "the journal has another order"
         yield Violation("I4", Harm.CHANGED, text, partition, int(truth.entry_offsets[place]))
-
-
-def check_dead_letters(
-    found: Iterable[tuple[Partition, int]], truths: Truths
-) -> Iterator[Violation]:
-    """I5: every bad message and no other; the same one twice counts once."""
-    places = set(found)
-    expected = {
-        (partition, offset)
-        for partition, truth in truths.items()
-        for offset in truth.offsets_of(Fate.DEAD)
-    }
-    for place in sorted(expected - places):
-        yield Violation("I5", Harm.LOST, "a bad message is not in the dead letters", *place)
-    for place in sorted(places - expected):
-        yield Violation("I5", Harm.CHANGED, "a good message is in the dead letters", *place)
 
 
 def check_progress(

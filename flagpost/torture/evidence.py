@@ -1,20 +1,24 @@
 """What is found in the database and in the topics when all is over."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from flagpost.core.effects import Counts, LabelIdentity
+from flagpost.core.effects import Counts
 from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import ScoredRow, Standing
+from flagpost.torture.checks import Place, Standing
 from flagpost.torture.delivered import Delivered
-from flagpost.torture.truth import Cell, Sums
+from flagpost.torture.truth import Cell, FlaggedRow, KeptRow, LabelRow, Letter, Sums
+
+ScoredRow = TypeVar("ScoredRow", FlaggedRow, KeptRow)
 
 _TOTALS = """
 SELECT topic, partition, model_version, cell.hour, cell.fraud_reason, sum(cell.n)::bigint,
@@ -26,24 +30,38 @@ GROUP BY 1, 2, 3, 4, 5
 """
 
 
-def read_flagged(database_url: str) -> list[ScoredRow]:
+def read_flagged(database_url: str) -> list[tuple[Place, FlaggedRow]]:
     """Return the fraud table."""
-    return _read_scores(database_url, "fraud_transactions")
+    rows = _read_rows(database_url, Identifier("scores", "fraud_transactions"), FlaggedRow._fields)
+    return [(place, _packed(FlaggedRow(*values))) for place, values in rows]
 
 
-def read_kept(database_url: str) -> list[ScoredRow]:
+def read_kept(database_url: str) -> list[tuple[Place, KeptRow]]:
     """Return the scores of all transactions."""
-    return _read_scores(database_url, "fraud_scores")
+    rows = _read_rows(database_url, Identifier("scores", "fraud_scores"), KeptRow._fields)
+    return [(place, _packed(KeptRow(*values))) for place, values in rows]
 
 
-def _read_scores(database_url: str, table: str) -> list[ScoredRow]:
-    query = SQL(
-        "SELECT topic, partition, kafka_offset, transaction_id, fraud_probability, model_version"
-        " FROM scores.{}"
+def read_labels(database_url: str) -> list[tuple[Place, LabelRow]]:
+    """Return the labels, by the messages that told them."""
+    rows = _read_rows(database_url, Identifier("label", "fraud_labels"), LabelRow._fields)
+    return [(place, LabelRow(*values)) for place, values in rows]
+
+
+def _read_rows(
+    database_url: str, table: Identifier, columns: tuple[str, ...]
+) -> list[tuple[Place, list[Any]]]:
+    query = SQL("SELECT topic, partition, kafka_offset, {} FROM {}").format(
+        SQL(", ").join(map(Identifier, columns)), table
     )
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute(query.format(Identifier(table))).fetchall()
-    return [ScoredRow(Partition(topic, number), *rest) for topic, number, *rest in rows]
+        rows = connection.execute(query).fetchall()
+    return [((Partition(topic, number), offset), values) for topic, number, offset, *values in rows]
+
+
+def _packed(row: ScoredRow) -> ScoredRow:
+    """Keep the features as the bytes of their doubles: as numbers they take four times as much."""
+    return row._replace(features=array("d", cast("list[float]", row.features)).tobytes())
 
 
 def read_totals(database_url: str) -> dict[tuple[Partition, Cell], Sums]:
@@ -93,16 +111,15 @@ def _read_standings(database_url: str, table: str) -> list[Standing]:
     ]
 
 
-def read_labels(database_url: str) -> dict[tuple[Partition, int], LabelIdentity]:
-    """Return the labels, by the messages that told them."""
+def read_openings(database_url: str) -> dict[Place, int | None]:
+    """Return by the position of each checkpoint which stream time came next."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
-            "SELECT topic, partition, kafka_offset, transaction_id, known_at, is_fraud"
-            " FROM label.fraud_labels"
+            "SELECT topic, partition, next_offset, next_event_time FROM stream.checkpoints"
         ).fetchall()
     return {
-        (Partition(topic, number), offset): (name, to_us(known_at), is_fraud)
-        for topic, number, offset, name, known_at, is_fraud in rows
+        (Partition(topic, number), offset): None if at is None else to_us(at)
+        for topic, number, offset, at in rows
     }
 
 
@@ -129,20 +146,28 @@ def _identities(entries: Entries | LabelEntries) -> Int64s:
     return np.column_stack([entries.transaction_key, entries.known_at_us, entries.is_fraud])
 
 
-def buried(letters: Delivered) -> list[tuple[Partition, int]]:
-    """Return from where each dead letter came."""
-    headers = [dict(message.headers() or []) for message in letters.messages]
-    return [
-        (
-            Partition(_text(each, "topic"), int(_text(each, "partition"))),
-            int(_text(each, "offset")),
+def buried(letters: Delivered) -> list[tuple[Place, Letter]]:
+    """Return each dead letter, by where it came from."""
+    found = list[tuple[Place, Letter]]()
+    for message in letters.messages:
+        headers = dict(message.headers() or [])
+        partition = Partition(
+            _text(headers, "__connect.errors.topic"),
+            int(_text(headers, "__connect.errors.partition")),
         )
-        for each in headers
-    ]
+        letter = Letter(
+            message.key(),
+            message.value(),
+            _text(headers, "flagpost.reason"),
+            _text(headers, "flagpost.field"),
+            _text(headers, "__connect.errors.exception.message"),
+        )
+        found.append(((partition, int(_text(headers, "__connect.errors.offset"))), letter))
+    return found
 
 
 def _text(headers: Mapping[str, str | bytes | None], name: str) -> str:
-    text = headers[f"__connect.errors.{name}"]
+    text = headers.get(name)
     return text.decode() if isinstance(text, bytes) else str(text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flagpost.core.decision import Decisions, decide, explain
+from flagpost.core.decision import Decisions, decide, explain, risk_level
 from flagpost.core.features import FEATURE_NAMES
 from flagpost.core.scorer import Floats
 from flagpost.core.spread import FRAUD_PROBABILITY, TrainedSpread, first_bins
@@ -21,7 +21,8 @@ class OfflineScores:
     """What a model says of n transactions, by their ids.
 
     Attributes:
-        decisions: `fraud_probability`, `is_flagged` and `fraud_reason`, the strongest one.
+        decisions: `fraud_probability`, `risk_level`, `is_flagged`, `fraud_reason`, the strongest
+            one, `reasons`, empty where not flagged, and `features`, the bytes of their doubles.
         bins: a column for each feature that the model counts: its bin among those of all.
         n_bins: the bins of all features together.
     """
@@ -64,10 +65,15 @@ def _decided(model: FraudModel, rows: OfflineFeatures, decisions: Decisions) -> 
         rows.event_time_us[flagged],
     )
     reasons[flagged] = [each[0]["code"] if each else UNEXPLAINED for each in explained]
+    each_explained = iter(explained)
+    probabilities = decisions.fraud_probability.tolist()
     columns = {
         "fraud_probability": decisions.fraud_probability,
+        "risk_level": [risk_level(each, model.threshold).value for each in probabilities],
         "is_flagged": flagged,
         "fraud_reason": reasons,
+        "reasons": [next(each_explained) if each else [] for each in flagged.tolist()],
+        "features": [row.tobytes() for row in rows.matrix + 0.0],  # no zero has a sign
     }
     return pd.DataFrame(columns, index=rows.transaction_id)
 

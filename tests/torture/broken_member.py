@@ -21,9 +21,18 @@ from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
 from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.dead_letters import DeadLetters
-from flagpost.kafka.source import Chunk, Poll, Source
+from flagpost.kafka.source import Chunk, Headers, Poll, Record, Source
 from flagpost.member import run_member
-from flagpost.postgres import additions, decisions, journal, positions, spread, totals
+from flagpost.postgres import (
+    additions,
+    checkpoints,
+    decisions,
+    journal,
+    labels,
+    positions,
+    spread,
+    totals,
+)
 from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
@@ -220,6 +229,47 @@ class MuteDeadLetters(DeadLetters):
         pass
 
 
+def never_telling_kafka(directory: Path) -> Parts:
+    """Lag tools see a group that stands still."""
+
+    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+        source = open_confluent(settings, topics)
+        source.commit = lambda _: None  # type: ignore[method-assign]  # that is the defect
+        return source
+
+    return replace(parts_in(directory), open_source=open_source)
+
+
+def without_checkpoints(directory: Path) -> Parts:
+    """There is nothing to rewind to."""
+    checkpoints.keep = lambda *_: None
+    return parts_in(directory)
+
+
+def with_wrong_levels(directory: Path) -> Parts:
+    """Every score is right, and what people look at is not."""
+    as_row = decisions._as_row
+    decisions._as_row = lambda flagged: as_row(flagged) | {"risk_level": "LOW", "reasons": []}
+    return parts_in(directory)
+
+
+def with_anonymous_labels(directory: Path) -> Parts:
+    as_row = labels._as_row
+    labels._as_row = lambda label: as_row(label) | {"user_id": None, "source": None}
+    return parts_in(directory)
+
+
+def with_empty_dead_letters(directory: Path) -> Parts:
+    return replace(parts_in(directory), open_dead_letters=EmptyDeadLetters)
+
+
+class EmptyDeadLetters(DeadLetters):
+    """They say that a message was bad, and no longer what it was."""
+
+    def _produce(self, record: Record, headers: Headers) -> None:
+        super()._produce(record._replace(key=None, value=None), headers)
+
+
 def open_confluent(settings: Settings, topics: Iterable[str]) -> ConfluentSource:
     source = Parts().open_source(settings, topics)
     assert isinstance(source, ConfluentSource)
@@ -242,6 +292,11 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "latest reset": with_latest_reset,
     "little slack": with_little_slack,
     "dropped dead letters": without_dead_letters,
+    "empty dead letters": with_empty_dead_letters,
+    "silence towards Kafka": never_telling_kafka,
+    "no checkpoints": without_checkpoints,
+    "wrong levels": with_wrong_levels,
+    "anonymous labels": with_anonymous_labels,
 }
 
 

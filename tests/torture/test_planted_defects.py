@@ -66,6 +66,11 @@ TRIALS = {
         None, Kind.FREEZE, None, moment=0.3, n_members=2, log="dense", client="kafka-python"
     ),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
+    "empty dead letters": Trial("empty dead letters", Kind.KILL, ("I5", Harm.CHANGED)),
+    "silence towards Kafka": Trial("silence towards Kafka", Kind.STOP, ("I3", Harm.OTHER)),
+    "no checkpoints": Trial("no checkpoints", Kind.DIE_AFTER_COMMIT, ("I1", Harm.LOST)),
+    "wrong levels": Trial("wrong levels", Kind.DIE_AFTER_COMMIT, ("I2", Harm.CHANGED)),
+    "anonymous labels": Trial("anonymous labels", Kind.KILL, ("I2", Harm.CHANGED)),
 }
 
 

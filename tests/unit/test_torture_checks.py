@@ -3,20 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 
 from flagpost.core.calendar import HOUR_US
-from flagpost.core.effects import Counts, LabelIdentity
+from flagpost.core.effects import Counts
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
 from flagpost.torture.checks import (
     Harm,
-    ScoredRow,
     Silence,
     Standing,
     Violation,
+    check_checkpoints,
     check_dead_letters,
     check_ends,
     check_flagged,
@@ -30,35 +32,57 @@ from flagpost.torture.checks import (
     check_spread,
     check_standings,
     check_steps,
+    check_told,
     check_totals,
 )
 from flagpost.torture.kafka_commits import KafkaCommit
 from flagpost.torture.ledger import Step, Takeover
-from flagpost.torture.truth import Cell, Fate, Sums, Truth
+from flagpost.torture.truth import (
+    Cell,
+    Fate,
+    FlaggedRow,
+    KeptRow,
+    LabelRow,
+    Letter,
+    Sums,
+    Truth,
+)
 
 P = Partition("payments", 0)
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+REASONS = [{"code": "AMOUNT_UNUSUAL", "log_odds": 2.5}]
+FLAGGED = FlaggedRow("TX1", "C1", "T1", BEGAN, Decimal("7.00"), 0.9, "HIGH", REASONS, "m1", b"1.5")
+KEPT = {
+    0: KeptRow(
+        "TX0", "C1", None, BEGAN, 0.1, is_flagged=False, model_version="m1", features=b"0.5"
+    ),
+    1: KeptRow("TX1", "C1", "T1", BEGAN, 0.9, is_flagged=True, model_version="m1", features=b"1.5"),
+    4: KeptRow(
+        "TX4", "C2", "T1", BEGAN, 0.2, is_flagged=False, model_version="m1", features=b"2.5"
+    ),
+}
+LABEL = LabelRow("TX1", "C1", "T1", BEGAN, is_fraud=True, known_at=BEGAN, source="review")
+LETTER = Letter(b"C1", b"{", "not_json", "", "It is no JSON.")
 TRUTH = Truth(
     fates=np.array([Fate.CLEAN, Fate.FLAGGED, Fate.DEAD, Fate.DUPLICATE, Fate.CLEAN], np.int8),
     sent_us=np.zeros(5, np.int64),
     stream_time_us=np.arange(5),
-    names={0: "TX0", 1: "TX1", 4: "TX4"},
-    labels={1: ("TX1", 7, True)},
-    fraud_probability=np.array([0.1, 0.9, 0.0, 0.0, 0.2]),
-    model_version=dict.fromkeys((0, 1, 4), "m1"),
+    flagged={1: FLAGGED},
+    kept=KEPT,
+    labels={1: LABEL},
+    letters={2: LETTER},
     totals={Cell("m1", 3, "NORMAL"): Sums(2, 700, 300_000)},
     spread={"m1": [1, 1]},
     entry_offsets=np.array([0, 1, 4]),
     entries=np.array([[10, 1], [11, 1], [14, 1]]),
 )
 TRUTHS = {P: TRUTH}
-FLAGGED = ScoredRow(P, 1, "TX1", 0.9, "m1")
 
 
 def step(start: int, end: int, *counts: int) -> Step:
     return Step(P, "one", "one", BEGAN, start, end, Counts(*counts))
 
 
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 RIGHT = [step(0, 2, 2, 1, 1, 0, 0), step(2, 5, 3, 1, 0, 1, 1)]
 
 
@@ -112,6 +136,18 @@ def test_kafka_may_be_told_of_an_offset_when_a_step_has_come_that_far(
     assert harms(check_kafka([KafkaCommit(P, offset, BEGAN_MS + 1000 * seconds)], steps)) == found
 
 
+def test_kafka_has_to_be_told_something_of_every_partition_that_went_on() -> None:
+    def told(*offsets: int) -> list[KafkaCommit]:
+        return [KafkaCommit(P, offset, BEGAN_MS) for offset in offsets]
+
+    assert harms(check_told(told(2), [END])) == []
+    assert harms(check_told(told(2, 5), [END])) == []
+    assert harms(check_told([], [replace(END, next_offset=0)])) == []
+    assert harms(check_told([], [END])) == [(Harm.OTHER, None)]
+    assert harms(check_told(told(0), [END])) == [(Harm.OTHER, None)]
+    assert harms(check_told(told(5, 6), [END])) == [(Harm.OTHER, None)]
+
+
 END = Standing(P, 5, 4, Counts(5, 2, 1, 1, 1))
 
 
@@ -149,31 +185,101 @@ def test_a_position_has_to_count_all_before_it(
     assert harms(check_standings([standing], TRUTHS)) == found
 
 
+HALF_HOURS = replace(
+    TRUTH,
+    fates=np.array([Fate.DEAD, Fate.CLEAN, Fate.DEAD, Fate.CLEAN, Fate.CLEAN], np.int8),
+    stream_time_us=np.array([0, 9, 9, 9.5, 10]) * HOUR_US,
+)
+
+
+@pytest.mark.parametrize(
+    ("ends", "found"),
+    [
+        ([5], {(P, 0): 9 * HOUR_US}),
+        ([1, 5], {(P, 0): None, (P, 1): 9 * HOUR_US}),
+        ([2, 4, 5], {(P, 0): 9 * HOUR_US, (P, 4): 10 * HOUR_US}),
+        ([2, 5], {(P, 0): 9 * HOUR_US, (P, 2): 9 * HOUR_US + HOUR_US // 2}),
+    ],
+    ids=["first", "bad ones first", "at its beginning", "in its midst"],
+)
+def test_a_step_that_opens_an_hour_has_to_have_a_checkpoint(
+    ends: list[int], found: dict[tuple[Partition, int], int | None]
+) -> None:
+    steps = [step(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    truths = {P: HALF_HOURS}
+    last = max(found)
+
+    assert harms(check_checkpoints(found, steps, truths)) == []
+    assert harms(check_checkpoints({}, steps, truths)) == [(Harm.LOST, at) for _, at in found]
+    assert harms(check_checkpoints(found | {(P, 3): 0}, steps, truths)) == [(Harm.OTHER, 3)]
+    assert harms(check_checkpoints(found | {last: 7}, steps, truths)) == [(Harm.CHANGED, last[1])]
+
+
+def test_a_step_is_counted_in_the_last_hour_of_its_first_day() -> None:
+    at_night = replace(HALF_HOURS, stream_time_us=np.array([0, 23, 23, 23.5, 25]) * HOUR_US)
+    steps = [step(0, 2), step(2, 5)]
+
+    assert harms(check_checkpoints({(P, 0): 23 * HOUR_US}, steps, {P: at_night})) == []
+
+
 @pytest.mark.parametrize(
     ("rows", "found"),
     [
-        ([FLAGGED], []),
+        ([((P, 1), FLAGGED)], []),
         ([], [(Harm.LOST, 1)]),
-        ([FLAGGED, FLAGGED], [(Harm.DOUBLED, 1)]),
-        ([FLAGGED, replace(FLAGGED, offset=4)], [(Harm.DOUBLED, 4)]),
-        ([replace(FLAGGED, fraud_probability=np.nextafter(0.9, 1))], [(Harm.CHANGED, 1)]),
-        ([replace(FLAGGED, model_version="m2")], [(Harm.CHANGED, 1)]),
+        ([((P, 1), FLAGGED), ((P, 1), FLAGGED)], [(Harm.DOUBLED, 1)]),
+        ([((P, 1), FLAGGED), ((P, 4), FLAGGED)], [(Harm.DOUBLED, 4)]),
     ],
-    ids=["right", "missing", "twice", "one too many", "last bit", "model"],
+    ids=["right", "missing", "twice", "one too many"],
 )
-def test_the_fraud_table_has_to_be_that_of_the_offline_pass(
-    rows: list[ScoredRow], found: list[tuple[Harm, int | None]]
+def test_the_fraud_table_has_to_have_what_the_offline_pass_flags(
+    rows: list[tuple[tuple[Partition, int], FlaggedRow]], found: list[tuple[Harm, int | None]]
 ) -> None:
     assert harms(check_flagged(rows, TRUTHS)) == found
 
 
-def test_the_score_of_a_clean_transaction_has_to_be_that_of_the_offline_pass() -> None:
-    kept = [ScoredRow(P, 0, "TX0", 0.1, "m1"), FLAGGED, ScoredRow(P, 4, "TX4", 0.2, "m1")]
-    changed = replace(kept[2], fraud_probability=np.nextafter(0.2, 1))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"transaction_id": "TX4"},
+        {"user_id": "C2"},
+        {"terminal_id": None},
+        {"ts": BEGAN + timedelta(microseconds=1)},
+        {"amount": Decimal("7.01")},
+        {"fraud_probability": np.nextafter(0.9, 1)},
+        {"risk_level": "LOW"},
+        {"reasons": []},
+        {"model_version": "m2"},
+        {"features": b"1.6"},
+    ],
+    ids=list(FlaggedRow._fields),
+)
+def test_no_column_of_the_fraud_table_may_be_another(wrong: dict[str, Any]) -> None:
+    [violation] = check_flagged([((P, 1), FLAGGED._replace(**wrong))], TRUTHS)
+
+    assert (violation.harm, violation.offset) == (Harm.CHANGED, 1)
+    assert violation.text.startswith(f"the fraud table: {next(iter(wrong))} is ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fraud_probability": np.nextafter(0.2, 1)},
+        {"is_flagged": True},
+        {"user_id": "C1"},
+        {"features": b"2.6"},
+    ],
+    ids=["last bit", "flagged", "user", "features"],
+)
+def test_the_score_of_a_clean_transaction_has_to_be_that_of_the_offline_pass(
+    wrong: dict[str, Any],
+) -> None:
+    kept = [((P, offset), row) for offset, row in KEPT.items()]
 
     assert harms(check_kept(kept, TRUTHS)) == []
     assert harms(check_kept(kept[1:], TRUTHS)) == [(Harm.LOST, 0)]
-    assert harms(check_kept([*kept[:2], changed], TRUTHS)) == [(Harm.CHANGED, 4)]
+    changed = [*kept[:2], ((P, 4), KEPT[4]._replace(**wrong))]
+    assert harms(check_kept(changed, TRUTHS)) == [(Harm.CHANGED, 4)]
 
 
 CELL = Cell("m1", 3, "NORMAL")
@@ -214,15 +320,28 @@ def test_the_spread_has_to_hold_each_sampled_transaction_once(
 
 
 def test_labels_have_to_be_stored_from_the_message_that_told_them_first() -> None:
-    label = ("TX1", 7, True)
+    assert harms(check_labels([((P, 1), LABEL)], TRUTHS)) == []
+    assert harms(check_labels([((P, 1), LABEL)] * 2, TRUTHS)) == [(Harm.DOUBLED, 1)]
+    assert harms(check_labels([((P, 3), LABEL)], TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
 
-    assert harms(check_labels({(P, 1): label}, TRUTHS)) == []
-    assert harms(check_labels({(P, 3): label}, TRUTHS)) == [(Harm.LOST, 1), (Harm.DOUBLED, 3)]
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"transaction_id": "TX2"},
+        {"user_id": None},
+        {"terminal_id": "T2"},
+        {"ts": BEGAN + timedelta(microseconds=1)},
+        {"is_fraud": False},
+        {"known_at": BEGAN + timedelta(microseconds=1)},
+        {"source": "customer"},
+    ],
+    ids=list(LabelRow._fields),
+)
+def test_labels_have_to_say_what_their_messages_told(wrong: dict[str, Any]) -> None:
+    rows = [((P, 1), LABEL._replace(**wrong))]
 
-@pytest.mark.parametrize("label", [("TX2", 7, True), ("TX1", 8, True), ("TX1", 7, False)])
-def test_labels_have_to_say_what_their_messages_told(label: LabelIdentity) -> None:
-    assert harms(check_labels({(P, 1): label}, TRUTHS)) == [(Harm.CHANGED, 1)]
+    assert harms(check_labels(rows, TRUTHS)) == [(Harm.CHANGED, 1)]
 
 
 @pytest.mark.parametrize(
@@ -242,8 +361,22 @@ def test_the_journal_has_to_hold_what_was_accepted_in_order(
 
 
 def test_the_dead_letters_have_to_be_the_bad_messages() -> None:
-    assert harms(check_dead_letters([(P, 2), (P, 2)], TRUTHS)) == []
-    assert harms(check_dead_letters([(P, 0)], TRUTHS)) == [(Harm.LOST, 2), (Harm.CHANGED, 0)]
+    assert harms(check_dead_letters([((P, 2), LETTER)] * 2, TRUTHS)) == []
+    assert harms(check_dead_letters([((P, 0), LETTER)], TRUTHS)) == [
+        (Harm.LOST, 2),
+        (Harm.DOUBLED, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"key": None}, {"value": b"gone"}, {"reason": "empty"}, {"field": "amount"}, {"detail": ""}],
+    ids=list(Letter._fields),
+)
+def test_a_dead_letter_has_to_be_what_the_bad_message_was(wrong: dict[str, Any]) -> None:
+    letters = [((P, 2), LETTER._replace(**wrong))]
+
+    assert harms(check_dead_letters(letters, TRUTHS)) == [(Harm.CHANGED, 2)]
 
 
 def test_no_text_may_hold_a_password() -> None:
