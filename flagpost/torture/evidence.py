@@ -2,7 +2,7 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -50,13 +50,13 @@ def read_labels(database_url: str) -> list[tuple[Place, LabelRow]]:
 
 def _read_rows(
     database_url: str, table: Identifier, columns: tuple[str, ...]
-) -> list[tuple[Place, list[Any]]]:
+) -> Iterator[tuple[Place, list[Any]]]:
     query = SQL("SELECT topic, partition, kafka_offset, {} FROM {}").format(
         SQL(", ").join(map(Identifier, columns)), table
     )
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute(query).fetchall()
-    return [((Partition(topic, number), offset), values) for topic, number, offset, *values in rows]
+        for topic, number, offset, *values in connection.execute(query):
+            yield (Partition(topic, number), offset), values
 
 
 def _packed(row: ScoredRow) -> ScoredRow:
