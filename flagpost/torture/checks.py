@@ -315,13 +315,32 @@ def _differences(partition: Partition, truth: Truth, found: Int64s) -> Iterator[
         yield Violation("I4", Harm.CHANGED, text, partition, int(truth.entry_offsets[place]))
 
 
-def check_progress(
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What the others could do with a partition while a member was silent: offsets of it."""
+
+    silence: Silence
+    partition: Partition
+    before: int
+    after: int
+    possible: int
+
+
+def check_progress(chances: Iterable[Chance]) -> Iterator[Violation]:
+    """I6: while a member is silent, the others go on where they can."""
+    for chance in chances:
+        if chance.before == chance.after:
+            text = f"it stands before {chance.possible} while {chance.silence.member} is silent"
+            yield Violation("I6", Harm.OTHER, text, chance.partition, chance.after)
+
+
+def chances_of(
     silences: Iterable[Silence],
     takeovers: Sequence[Takeover],
     steps: Sequence[Step],
     truths: Truths,
-) -> Iterator[Violation]:
-    """I6: while a member is silent, the others go on, as far as the order of events lets them.
+) -> Iterator[Chance]:
+    """Find the partitions in which the others could go on, as the order of events let them.
 
     That is some hours of event time beyond the slowest partition that has more to come, which soon
     is one of the silent member's: a replayed log passes them within a moment. Partitions that are
@@ -343,9 +362,8 @@ def check_progress(
             truth = truths[partition]
             sent_us = truth.stream_time_us[: _n_sent(truth, begin)]
             possible = int(np.searchsorted(sent_us, limit_us, side="right"))
-            if before[partition] == after[partition] < possible:
-                text = f"it stands before {possible} while {silence.member} is silent"
-                yield Violation("I6", Harm.OTHER, text, partition, after[partition])
+            if before[partition] < possible:
+                yield Chance(silence, partition, before[partition], after[partition], possible)
 
 
 def _positions_at(steps: Iterable[Step], moment: datetime) -> Counter[Partition]:

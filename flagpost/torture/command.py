@@ -106,6 +106,7 @@ def _show(report: Report) -> None:
         console.print(table)
     for violation in report.violations[:MOST_SHOWN]:
         console.print(violation, style="red", highlight=False, markup=False)
+    console.print(report.progress)
     console.print(report.summary)
 
 

@@ -1,11 +1,14 @@
 """What a run has shown, as a table for a terminal, as Markdown and as JSON."""
 
+import subprocess
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from os import cpu_count
+from pathlib import Path
 from platform import machine, python_version, system
+from shutil import which
 from statistics import median
 
 import msgspec
@@ -20,6 +23,7 @@ from flagpost.torture.site import SESSION_SECONDS
 
 COLUMNS = ("fault", "times", "recovery, s", "longest, s", "repeated", "violations")
 MOST_SHOWN = 20
+ROOT = Path(__file__).parents[2]
 EXPLANATION = (
     "Recovery is the time until everything was done that had been sent up to half a second after"
     " the fault (after its end, where it lasts). Repeated are the messages of batches that were"
@@ -27,11 +31,11 @@ EXPLANATION = (
 )
 
 INVARIANTS = {
-    "I1": "committed steps tile each partition; their counts and those of positions are right",
+    "I1": "committed steps tile each partition; counts, positions and checkpoints are right",
     "I2": "all scores, fraud table, totals, spread and labels equal the offline pass, to the bit",
-    "I3": "no offset was committed to Kafka before the position was there",
+    "I3": "no offset was committed to Kafka before the position was there, and some were",
     "I4": "the journal has each accepted message once, in order",
-    "I5": "dead letters are exactly the bad messages",
+    "I5": "dead letters are exactly the bad messages, as they were, with the reason",
     "I6": "the lag comes back to nothing after each fault; others go on while a member is silent",
     "I7": "no password in logs or headers",
 }
@@ -65,6 +69,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     command: str
+    commit: str | None
     date: str
     minutes: float
     client: str
@@ -75,6 +80,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kafka: str
     session_seconds: int
     counts: dict[str, dict[str, int]]
+    n_silences: int
+    n_chances: int
     faults: list[Row]
     harms: dict[str, int]
     invariants: dict[str, int]
@@ -86,12 +93,34 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return not any(self.invariants.values())
 
     @property
+    def progress(self) -> str:
+        """How often the last part of I6 had something to check."""
+        return (
+            f"A member was silent beside others {self.n_silences} times; {self.n_chances} times"
+            " they had something to go on with."
+        )
+
+    @property
     def summary(self) -> str:
         """The findings in a line."""
         n_faults = sum(row.times for row in self.faults)
         harms = ", ".join(f"{n} {harm}" for harm, n in self.harms.items())
         read = " and ".join(f"{each['n_in']:,} {name}" for name, each in self.counts.items())
         return f"seed {self.seed}: {read}, {n_faults} faults, {self.minutes:.1f} minutes: {harms}"
+
+
+def commit_of(root: Path) -> str | None:
+    """Name the commit of a working copy and say whether it was changed; None if it is none."""
+    git = which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    described = subprocess.run(  # noqa: S603 - nothing of it comes from outside
+        [git, "-C", root, "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return described.stdout.strip() or None
 
 
 def report_of(outcome: Outcome, client: str, command: str) -> Report:
@@ -101,6 +130,7 @@ def report_of(outcome: Outcome, client: str, command: str) -> Report:
     return Report(
         seed=outcome.plan.seed,
         command=command,
+        commit=commit_of(ROOT),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         minutes=round(outcome.seconds / 60, 1),
         client=client,
@@ -111,6 +141,8 @@ def report_of(outcome: Outcome, client: str, command: str) -> Report:
         kafka=kafka_properties.VERSION,
         session_seconds=SESSION_SECONDS,
         counts={name: msgspec.to_builtins(each) for name, each in outcome.counts.items()},
+        n_silences=outcome.n_silences,
+        n_chances=outcome.n_chances,
         faults=list(_rows(outcome)),
         harms={harm.value: harms[harm] for harm in Harm},
         invariants={name: broken[name] for name in INVARIANTS},
@@ -177,9 +209,10 @@ def to_markdown(report: Report) -> str:
         "",
         f"{report.summary.capitalize()}.",
         "",
-        f"- Command: `{report.command}`",
+        f"- Command: `{report.command}`" + (f", commit {report.commit}" if report.commit else ""),
         f"- {conditions}",
         f"- {EXPLANATION}",
+        f"- {report.progress}",
         "",
         *_markdown_table(COLUMNS, [row.cells for row in report.faults]),
         "",

@@ -17,7 +17,7 @@ from flagpost.torture.ledger import open_ledger, owners_now
 from flagpost.torture.plan import Fault, Kind, Plan
 from flagpost.torture.servers import Servers
 from flagpost.torture.site import Site
-from flagpost.torture.verdict import compare, counts_of, truths_of
+from flagpost.torture.verdict import compare, counts_of, n_chances, truths_of
 from flagpost.torture.waiting import wait_until
 
 PART_SECONDS = 2.0
@@ -56,12 +56,20 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run has shown; `counts` is what had to become of the transactions and the labels."""
+    """What a run has shown.
+
+    Attributes:
+        counts: what had to become of the transactions and the labels.
+        n_silences: how often a member was silent beside others.
+        n_chances: how often they had something to go on with then.
+    """
 
     plan: Plan
     episodes: list[Episode]
     violations: list[Violation]
     counts: dict[str, Counts]
+    n_silences: int
+    n_chances: int
     seconds: float
 
 
@@ -111,7 +119,15 @@ def torture(
         *_unrecovered(scene, episodes),
         *compare(site, truths, silences, crew.logs()),
     ]
-    return Outcome(plan, episodes, violations, counts_of(site, truths), time.monotonic() - began)
+    return Outcome(
+        plan,
+        episodes,
+        violations,
+        counts_of(site, truths),
+        n_silences=sum(bool(silence.others) for silence in silences),
+        n_chances=n_chances(site, truths, silences),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _begin(scene: Scene, n_members: int) -> None:

@@ -71,10 +71,17 @@ def compare(
     yield from checks.check_dead_letters(
         chain.from_iterable(evidence.buried(letter) for letter in letters), truths
     )
-    yield from checks.check_progress(silences, takeovers, steps, truths)
+    yield from checks.check_progress(checks.chances_of(silences, takeovers, steps, truths))
     headers = {"the dead letters": "".join(map(evidence.header_texts, letters))}
     password = make_url(site.database_url).password
     yield from checks.check_no_secret({**logs, **headers}, [str(password)])
+
+
+def n_chances(site: Site, truths: Truths, silences: Sequence[Silence]) -> int:
+    """Return during how many silences the others had something to go on with."""
+    takeovers, steps = read_takeovers(site.database_url), read_steps(site.database_url)
+    chances = checks.chances_of(silences, takeovers, steps, truths)
+    return len({chance.silence for chance in chances})
 
 
 def counts_of(site: Site, truths: Truths) -> dict[str, Counts]:
