@@ -10,6 +10,7 @@ import pwd
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,8 @@ import psutil
 # The start is written down by a clock that may be corrected meanwhile.
 SAME_START_SECONDS = 10
 POLL_SECONDS = 0.05
+REAPED_SECONDS = 5
+"""How long whoever inherits a process that has ended may take to notice."""
 
 
 def find(pid: int, started_at: float) -> psutil.Process | None:
@@ -91,11 +94,17 @@ def stop(process: psutil.Process, politely: signal.Signals, timeout_seconds: flo
         _wait(family, timeout_seconds)
     with contextlib.suppress(ChildProcessError):  # unless another process started it
         os.waitpid(process.pid, 0)
+    # A server that is started again looks for its former self by pid: it may not be there any more.
+    _await(lambda: not process.is_running(), REAPED_SECONDS)
 
 
 def _wait(processes: list[psutil.Process], timeout_seconds: float) -> list[psutil.Process]:
-    """Wait until all are gone; return those that still run after the timeout."""
+    """Wait until none runs; return those that still do after the timeout."""
+    _await(lambda: not any(map(is_running, processes)), timeout_seconds)
+    return [process for process in processes if is_running(process)]
+
+
+def _await(condition: Callable[[], bool], timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
-    while (running := [p for p in processes if is_running(p)]) and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    return running
