@@ -18,7 +18,7 @@ from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source
 from flagpost.kafka.source import Source
-from flagpost.kafka.topics import check_topic, ensure_topics
+from flagpost.kafka.topics import ensure_topics
 from flagpost.model_signature import model_key
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
@@ -56,10 +56,10 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
     try:
         check_schema(engine)
         introduce_model(engine, rules.model_version, model.manifest.spread)
-        check_topic(access, settings.topic)  # before the group hears of a member that cannot score
         ensure_topics(
             access,
             {settings.dead_letter_topic: 1, settings.labels_topic: settings.topic_partitions},
+            required=[settings.topic],  # or the group would hear of a member that cannot score
         )
         store = parts.open_store(engine, settings.group)
         store.rehearse()

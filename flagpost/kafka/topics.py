@@ -1,7 +1,7 @@
 """Creating topics."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 
@@ -21,7 +21,9 @@ _LOOK_AGAIN_SECONDS = 0.05
 _BROKERS_DEFAULT = -1
 
 
-def ensure_topics(access: KafkaAccess, partitions: Mapping[str, int]) -> None:
+def ensure_topics(
+    access: KafkaAccess, partitions: Mapping[str, int], required: Collection[str] = ()
+) -> None:
     """Create the topics that are missing and wait until all can be written to. Blocks.
 
     Topics that exist stay as they are, also with another number of partitions. New ones get the
@@ -30,31 +32,24 @@ def ensure_topics(access: KafkaAccess, partitions: Mapping[str, int]) -> None:
     Args:
         access: to the brokers.
         partitions: the number of partitions for each topic.
+        required: topics that others create; without one of them nothing is done.
 
     Raises:
+        TopicMissing: a required topic does not exist.
         Unavailable: no broker answers, or the topics are not ready, within ten seconds.
         BadConfiguration: the broker refuses a name, a number or these credentials.
     """
     check_access(access)
     admin = AdminClient({**access.for_librdkafka(), "log_level": 0})
-    if missing := partitions.keys() - _ready_topics(admin):
-        wanted = [NewTopic(topic, partitions[topic], _BROKERS_DEFAULT) for topic in missing]
+    there = _topics(admin)
+    for topic in required:
+        if topic not in there:
+            raise missing(topic)
+    if wanting := partitions.keys() - _ready(there):
+        wanted = [NewTopic(topic, partitions[topic], _BROKERS_DEFAULT) for topic in wanting]
         for created in admin.create_topics(wanted, request_timeout=group.REQUEST_SECONDS).values():
             _await_created(created)
     _await_ready(admin, partitions.keys())
-
-
-def check_topic(access: KafkaAccess, topic: str) -> None:
-    """Make sure that a topic exists. Blocks.
-
-    Raises:
-        TopicMissing: it does not.
-        Unavailable: no broker answers within ten seconds.
-        BadConfiguration: the broker refuses these credentials.
-    """
-    check_access(access)
-    if topic not in _topics(AdminClient({**access.for_librdkafka(), "log_level": 0})):
-        raise missing(topic)
 
 
 def _await_created(created: "Future[None]") -> None:
@@ -67,17 +62,17 @@ def _await_created(created: "Future[None]") -> None:
 
 def _await_ready(admin: AdminClient, topics: AbstractSet[str]) -> None:
     deadline = time.monotonic() + group.REQUEST_SECONDS
-    while missing := topics - _ready_topics(admin):
+    while unready := topics - _ready(_topics(admin)):
         if time.monotonic() > deadline:
-            raise Unavailable(f"topics not ready: {', '.join(sorted(missing))}")
+            raise Unavailable(f"topics not ready: {', '.join(sorted(unready))}")
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _ready_topics(admin: AdminClient) -> set[str]:
-    """The topics whose every partition has a leader."""
+def _ready(topics: Mapping[str, TopicMetadata]) -> set[str]:
+    """Those whose every partition has a leader."""
     return {
         name
-        for name, topic in _topics(admin).items()
+        for name, topic in topics.items()
         if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
     }
 

@@ -14,7 +14,7 @@ I7  no password is in logs or headers
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -39,6 +39,8 @@ Place = tuple[Partition, int]
 """The partition and the offset of a message."""
 
 Row = TypeVar("Row", FlaggedRow, KeptRow, LabelRow, Letter)
+Key = TypeVar("Key", int, str, Cell)
+Told = TypeVar("Told")
 
 NOTICED_AFTER, NOTICED_UNTIL = timedelta(seconds=1), timedelta(seconds=5)
 """Between these moments of a silence the others have to move on: its session has not ended yet, so
@@ -201,19 +203,19 @@ def check_checkpoints(
 
 def check_flagged(rows: Iterable[tuple[Place, FlaggedRow]], truths: Truths) -> Iterator[Violation]:
     """I2: each flagged transaction once, by the right model, every column to the last bit."""
-    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.flagged.items()}
+    expected = _of_all(truths, lambda truth: truth.flagged)
     yield from _check_rows("I2", "the fraud table", rows, expected)
 
 
 def check_kept(rows: Iterable[tuple[Place, KeptRow]], truths: Truths) -> Iterator[Violation]:
     """I2: the same of every scored transaction, clean ones too."""
-    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.kept.items()}
+    expected = _of_all(truths, lambda truth: truth.kept)
     yield from _check_rows("I2", "the kept scores", rows, expected)
 
 
 def check_labels(rows: Iterable[tuple[Place, LabelRow]], truths: Truths) -> Iterator[Violation]:
     """I2 for labels: each learned once, as the message says that told it first."""
-    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.labels.items()}
+    expected = _of_all(truths, lambda truth: truth.labels)
     yield from _check_rows("I2", "the labels", rows, expected)
 
 
@@ -221,7 +223,7 @@ def check_dead_letters(
     letters: Iterable[tuple[Place, Letter]], truths: Truths
 ) -> Iterator[Violation]:
     """I5: every bad message as it was and no other; the same letter twice counts once."""
-    expected = {(p, offset): row for p, t in truths.items() for offset, row in t.letters.items()}
+    expected = _of_all(truths, lambda truth: truth.letters)
     yield from _check_rows("I5", "the dead letters", dict.fromkeys(letters), expected)
 
 
@@ -256,34 +258,40 @@ def check_totals(
     found: Mapping[tuple[Partition, Cell], Sums], truths: Truths
 ) -> Iterator[Violation]:
     """I2: each transaction is in the totals of its hour, model and reason, once."""
-    expected = {
-        (partition, cell): sums
-        for partition, truth in truths.items()
-        for cell, sums in truth.totals.items()
-    }
-    for place in sorted(expected.keys() | found.keys()):
-        partition, cell = place
-        should, are = expected.get(place, Sums(0, 0, 0)), found.get(place, Sums(0, 0, 0))
-        if are != should:
-            text = f"the totals of {cell} are {are}, not {should}"
-            yield Violation("I2", _harm(are.tx_count, should.tx_count), text, partition)
+    expected = _of_all(truths, lambda truth: truth.totals)
+    yield from _check_sums(
+        "the totals of {} are", found, expected, Sums(0, 0, 0), lambda sums: sums.tx_count
+    )
 
 
 def check_spread(
     found: Mapping[tuple[Partition, str], list[int]], truths: Truths
 ) -> Iterator[Violation]:
     """I2: each sampled transaction is in one bin of each feature that its model counts, once."""
-    expected = {
-        (partition, version): counts
-        for partition, truth in truths.items()
-        for version, counts in truth.spread.items()
-    }
+    expected = _of_all(truths, lambda truth: truth.spread)
+    yield from _check_sums("the spread of {} is", found, expected, [], sum)
+
+
+def _of_all(
+    truths: Truths, told: Callable[[Truth], Mapping[Key, Told]]
+) -> dict[tuple[Partition, Key], Told]:
+    """Bring together what each partition's truth tells, by the partition and its own key."""
+    return {(p, key): each for p, truth in truths.items() for key, each in told(truth).items()}
+
+
+def _check_sums(
+    says: str,
+    found: Mapping[tuple[Partition, Key], Told],
+    expected: Mapping[tuple[Partition, Key], Told],
+    nothing: Told,
+    n_counted: Callable[[Told], int],
+) -> Iterator[Violation]:
     for place in sorted(expected.keys() | found.keys()):
-        partition, version = place
-        should, are = expected.get(place, []), found.get(place, [])
+        should, are = expected.get(place, nothing), found.get(place, nothing)
         if are != should:
-            text = f"the spread of {version} is {are}, not {should}"
-            yield Violation("I2", _harm(sum(are), sum(should)), text, partition)
+            partition, key = place
+            text = f"{says.format(key)} {are}, not {should}"
+            yield Violation("I2", _harm(n_counted(are), n_counted(should)), text, partition)
 
 
 def _harm(n_found: int, n_expected: int) -> Harm:

@@ -145,38 +145,51 @@ def test_members_that_take_over_in_opposite_order_do_not_deadlock(
     assert epochs == {100}
 
 
-def test_groups_that_store_the_same_labels_in_opposite_order_do_not_deadlock(
-    connect: Connect, pool: ThreadPoolExecutor
+def commit_in_opposite_orders(
+    connect: Connect, pool: ThreadPoolExecutor, batch_of: Callable[[int], Effects]
 ) -> None:
-    def store_often(group: str) -> None:
+    """Let two groups commit the same 30 batches, one of them with the rows turned round."""
+
+    def commit_often(group: str) -> None:
         store = PostgresStore(connect(), group)
         store.acquire({A: 0})
         for start in range(30):
-            batch = [label(f"t{start}-{number}") for number in range(300)]
-            in_own_order = batch if group == "scorers" else batch[::-1]
-            store.commit(Effects([step(A, 1, start, start + 1)], labels=in_own_order))
+            batch = batch_of(start)
+            if group != "scorers":
+                batch.labels.reverse()
+                batch.flagged.reverse()
+            store.commit(batch)
 
-    list(pool.map(store_often, ["scorers", "shadow"]))
+    list(pool.map(commit_often, ["scorers", "shadow"]))
 
-    with connect().connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM label.fraud_labels")) == 9000
+
+def count_rows(engine: Engine, table: str) -> int | None:
+    with engine.connect() as connection:
+        return connection.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+
+
+def test_groups_that_store_the_same_labels_in_opposite_order_do_not_deadlock(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    def batch_of(start: int) -> Effects:
+        labels = [label(f"t{start}-{number}") for number in range(300)]
+        return Effects([step(A, 1, start, start + 1)], labels=labels)
+
+    commit_in_opposite_orders(connect, pool, batch_of)
+
+    assert count_rows(connect(), "label.fraud_labels") == 9000
 
 
 def test_groups_that_flag_the_same_in_opposite_order_do_not_deadlock(
     connect: Connect, pool: ThreadPoolExecutor
 ) -> None:
-    def flag_often(group: str) -> None:
-        store = PostgresStore(connect(), group)
-        store.acquire({A: 0})
-        for start in range(30):
-            batch = [flagged(f"t{start}-{number}") for number in range(300)]
-            in_own_order = batch if group == "scorers" else batch[::-1]
-            store.commit(Effects([step(A, 1, start, start + 1)], flagged=in_own_order))
+    def batch_of(start: int) -> Effects:
+        rows = [flagged(f"t{start}-{number}") for number in range(300)]
+        return Effects([step(A, 1, start, start + 1)], flagged=rows)
 
-    list(pool.map(flag_often, ["scorers", "shadow"]))
+    commit_in_opposite_orders(connect, pool, batch_of)
 
-    with connect().connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM scores.fraud_transactions")) == 9000
+    assert count_rows(connect(), "scores.fraud_transactions") == 9000
 
 
 def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect) -> None:
