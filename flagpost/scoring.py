@@ -1,6 +1,6 @@
 """Puts a worker together from the settings."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.factory import open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Source
 from flagpost.kafka.topics import ensure_topics
 from flagpost.model_signature import model_key
@@ -34,7 +35,7 @@ from flagpost.worker import Worker
 class Parts:
     """What a worker reads from and writes to; a test of it may put another in the place of each."""
 
-    open_source: Callable[[Settings, Iterable[str]], Source] = open_source
+    open_source: Callable[[Settings, GroupTopics], Source] = open_source
     open_store: Callable[[Engine, str], Store] = PostgresStore
     open_dead_letters: Callable[[KafkaAccess, str, str], DeadLetters] = DeadLetters
 
@@ -68,7 +69,9 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
             closing(
                 parts.open_dead_letters(access, settings.dead_letter_topic, settings.group)
             ) as letters,
-            closing(parts.open_source(settings, [settings.topic, settings.labels_topic])) as source,
+            closing(
+                parts.open_source(settings, GroupTopics(settings.topic, (settings.labels_topic,)))
+            ) as source,
         ):
             yield Worker(
                 source,

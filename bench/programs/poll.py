@@ -8,6 +8,7 @@ import time
 import typer
 
 from flagpost.kafka.factory import open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.settings import load_settings
 from flagpost.warm_up import calm_garbage_collector
 
@@ -17,7 +18,7 @@ POLL_SECONDS = 0.5
 def main(events: int) -> None:
     """Read so many messages of all partitions from the beginning."""
     settings = load_settings(group=f"poll-{time.time_ns()}")
-    source = open_source(settings, [settings.topic])
+    source = open_source(settings, GroupTopics(settings.topic))
     calm_garbage_collector()
     seen, began = 0, 0.0
     while seen < events:

@@ -1,7 +1,8 @@
-"""What the brokers know of the subscribed topics, asked with confluent-kafka."""
+"""What the brokers know of the topics of the group, asked with confluent-kafka."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future
+from typing import NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -14,6 +15,13 @@ from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.confluent_errors import translated
 from flagpost.kafka.topic_watch import missing
+
+
+class KnownTopic(NamedTuple):
+    """A topic that exists."""
+
+    id: str
+    n_partitions: int
 
 
 class ConfluentBrokers:
@@ -72,10 +80,13 @@ class ConfluentBrokers:
         """
         return {topic: _id_of(description) for topic, description in self._describe_all().items()}
 
-    def known_ids(self, timeout_seconds: float) -> dict[str, str]:
-        """Return the id of each topic that exists."""
+    def known_topics(self, timeout_seconds: float) -> dict[str, KnownTopic]:
+        """Return the topics that exist."""
         found = self._describe(timeout_seconds)
-        return {topic: _id_of(description) for topic, description in found.items()}
+        return {
+            topic: KnownTopic(_id_of(description), len(description.partitions))
+            for topic, description in found.items()
+        }
 
     def _describe_all(self) -> dict[str, TopicDescription]:
         found = self._describe(group.REQUEST_SECONDS)

@@ -18,6 +18,7 @@ from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_brokers import ConfluentBrokers
 from flagpost.kafka.confluent_errors import is_final, translated
 from flagpost.kafka.membership import Membership
+from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
 from flagpost.kafka.source import Chunk, Headers, Poll, Record
 from flagpost.kafka.topic_watch import TopicWatch
@@ -91,7 +92,7 @@ class ConfluentSource:
     """Implements `Source`; see there."""
 
     def __init__(
-        self, access: KafkaAccess, member: group.GroupMember, topics: Iterable[str]
+        self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics
     ) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
@@ -99,11 +100,14 @@ class ConfluentSource:
             Unavailable: no broker answers.
             BadConfiguration: the client refuses the settings.
         """
-        self._topics = frozenset(topics)
+        self._topics = topics
+        self._pairing = Pairing(topics)
+        self._given: set[Partition] = set()
+        self._owned: set[Partition] = set()
         self._membership = Membership()
         self._advice = CommitAdvice()
         self._reachability = Reachability(access.bootstrap)
-        self._watch = TopicWatch(self._topics)
+        self._watch = TopicWatch(topics.all)
         self._refusal: FlagpostError | None = None
         self._started: dict[Partition, int] = {}
         self._config = {
@@ -114,7 +118,7 @@ class ConfluentSource:
         }
         self._consumer = Consumer(self._config)
         self._replaced_at = -math.inf
-        self._brokers = ConfluentBrokers(access, self._topics)
+        self._brokers = ConfluentBrokers(access, topics.all)
         self._note_topics(group.REQUEST_SECONDS)
         self._subscribe()
 
@@ -131,13 +135,13 @@ class ConfluentSource:
         messages = self._consume(max_messages, timeout_seconds)
         if self._refusal:
             raise self._refusal
+        if self._watch.is_due():  # the client passes over a topic that is gone, or another by now
+            self._look_around()
         assigned, lost = self._membership.changes()
         self._advice.forget(lost)
         self._send_commits(self._advice.take_due())
         if messages:
             self._reachability.seen()
-        if self._watch.is_due():  # the client passes over a topic that is gone, or another by now
-            self._look_around()
         return Poll(self._chunks(messages), assigned, lost)
 
     def _join_again(self) -> Poll:
@@ -151,14 +155,16 @@ class ConfluentSource:
         self._refusal = None
         self._consumer.close()
         self._membership.lose_all()
-        self._started = {}
+        self._given.clear()
+        self._owned.clear()
+        self._started.clear()
         self._consumer = Consumer(self._config)
         self._subscribe()
         return Poll([], *self._membership.changes())
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
-            sorted(self._topics),
+            [self._topics.leading],
             on_assign=self._gain,
             on_revoke=self._lose,
             on_lost=self._lose,
@@ -212,15 +218,27 @@ class ConfluentSource:
         # Called inside `consume`. An empty assignment accepts the partitions without fetching:
         # that begins with `seek`.
         consumer.incremental_assign([])
-        self._membership.gain(_ours(natives))
+        self._given.update(_ours(natives))
+        self._settle()
 
-    def _lose(self, _: Consumer, natives: list[TopicPartition]) -> None:
-        # The client would remember the pause and keep it, should the partition come back.
-        self._consumer.resume(
-            [n for n in natives if Partition(n.topic, n.partition) in self._started]
-        )
-        self._stop(_ours(natives))
-        self._membership.lose(_ours(natives))
+    def _lose(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
+        self._given.difference_update(_ours(natives))
+        self._settle()
+        # Accepts the loss also of what is not fetched.
+        consumer.incremental_unassign([])
+
+    def _settle(self) -> None:
+        """Have what the group has given and what follows it, and nothing else."""
+        owned = self._pairing.completed(self._given)
+        gone, new = self._owned - owned, owned - self._owned
+        self._owned = owned
+        if gone:
+            # The client would remember the pause and keep it, should the partition come back.
+            self._consumer.resume(_native(gone & self._started.keys()))
+            self._stop(gone)
+            self._membership.lose(gone)
+        if new:
+            self._membership.gain(new)
 
     def _stop(self, partitions: Iterable[Partition]) -> None:
         stopping = [partition for partition in partitions if partition in self._started]
@@ -297,9 +315,11 @@ class ConfluentSource:
             self._reachability.unseen()
 
     def _note_topics(self, timeout_seconds: float) -> None:
-        found = self._brokers.known_ids(timeout_seconds)
+        found = self._brokers.known_topics(timeout_seconds)
         self._reachability.seen()
-        self._watch.look(found)
+        self._watch.look({topic: known.id for topic, known in found.items()})
+        self._pairing.learn({topic: known.n_partitions for topic, known in found.items()})
+        self._settle()
 
     def _note_refusal(self, error: KafkaError) -> None:
         # Called inside `consume`, which passes no exception on.

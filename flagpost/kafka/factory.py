@@ -3,19 +3,18 @@
 Only that one is imported: it takes a while, and a member that starts anew is waited for.
 """
 
-from collections.abc import Iterable
-
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.access_check import check_access
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.group import GroupMember
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.publisher import Publisher
 from flagpost.kafka.source import Source
 from flagpost.settings import KafkaClient, Settings
 
 
-def open_source(settings: Settings, topics: Iterable[str]) -> Source:
-    """Connect to Kafka as a member of `settings.group`, subscribed to `topics`.
+def open_source(settings: Settings, topics: GroupTopics) -> Source:
+    """Connect to Kafka as a member of `settings.group`, to read `topics`.
 
     Raises:
         BadConfiguration: no brokers are set, or they refuse the settings.

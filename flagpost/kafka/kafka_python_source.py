@@ -10,7 +10,6 @@ from operator import attrgetter
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
@@ -23,7 +22,9 @@ from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.kafka_python_errors import is_passing, translated
+from flagpost.kafka.leading_assignor import LeadingAssignor, complete_assignments
 from flagpost.kafka.membership import Membership
+from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
 from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.kafka.topic_watch import TopicWatch, missing
@@ -87,7 +88,7 @@ class KafkaPythonSource:
     """Implements `Source`; see there."""
 
     def __init__(
-        self, access: KafkaAccess, member: group.GroupMember, topics: Iterable[str]
+        self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics
     ) -> None:
         """Connect; the group is joined by the first polls.
 
@@ -97,14 +98,15 @@ class KafkaPythonSource:
         """
         # What the client logs again and again, this source says once, or raises.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
-        self._topics = frozenset(topics)
+        self._topics = topics.all
+        self._pairing = Pairing(topics)
         self._membership = Membership()
         self._backlog = Backlog()
         self._advice = CommitAdvice()
         self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._client: KafkaNetClient
-        assignor = CooperativeStickyAssignor()  # it remembers what this member owns
+        assignor = LeadingAssignor(topics.leading)
         try:
             self._consumer = KafkaConsumer(
                 **access.for_kafka_python(),
@@ -121,6 +123,7 @@ class KafkaPythonSource:
                 error,
                 "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
+        complete_assignments(self._consumer._coordinator, self._completed)  # noqa: SLF001
         self._consumer.subscribe(
             sorted(self._topics), listener=_Listener(self._consumer, assignor, self._membership)
         )
@@ -273,9 +276,27 @@ class KafkaPythonSource:
                 # By itself the client would ask again in five minutes.
                 cluster.request_update()
             self._watch.look(self._known_ids(known))
+            self._check_followers()
         else:
             self._reachability.unseen()
         self._check_replaced()
+
+    def _check_followers(self) -> None:
+        """Join anew if this member is to have other partitions by what is known of the topics now.
+
+        With that, all others hear that there is something to look at, too.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - there is no public way to ask it
+        owned = {Partition(*native) for native in self._consumer.assignment()}
+        if coordinator.state is MemberState.STABLE and owned != self._completed(owned):
+            coordinator.request_rejoin()
+
+    def _completed(self, given: Iterable[Partition]) -> set[Partition]:
+        """Return what this member has by what the group has given it. Safe on any thread."""
+        cluster = self._client.cluster
+        found = {topic: cluster.partitions_for_topic(topic) for topic in self._topics}
+        self._pairing.learn({topic: len(numbers) for topic, numbers in found.items() if numbers})
+        return self._pairing.completed(given)
 
     def _check_replaced(self) -> None:
         """Notice that another process has joined under this member's id.
@@ -310,7 +331,7 @@ class _Listener(ConsumerRebalanceListener):
     def __init__(
         self,
         consumer: KafkaConsumer,
-        assignor: CooperativeStickyAssignor,
+        assignor: LeadingAssignor,
         membership: Membership,
     ) -> None:
         self._consumer = consumer

@@ -59,6 +59,11 @@ class Poll(NamedTuple):
 class Source(Protocol):
     """One member of a consumer group, used from a single thread.
 
+    The group shares out the partitions of one topic, evenly. A member has, with each of them, the
+    partitions of other topics that follow it (`pairing.py`): all of them are reported and behave
+    alike. Partitions that are added are found within `group.METADATA_SECONDS`; until every member
+    knows of them, one that follows may be nobody's, or two members' at once.
+
     A partition is reported in `Poll.assigned` once, when this member gets it, and delivers nothing
     until `seek` has said from where. After a `seek` nothing below the sought offset is delivered
     and nothing from it on is left out. While the brokers are away polls are empty; they go on by
@@ -70,7 +75,7 @@ class Source(Protocol):
 
         Raises:
             OffsetLost: the next offset of a partition is outside what the topic holds.
-            TopicMissing: a subscribed topic does not exist.
+            TopicMissing: a topic of the group does not exist.
             BadConfiguration: the broker refuses this member's credentials, group or settings.
             MustStop: a record fails its checksum.
         """
@@ -103,21 +108,21 @@ class Source(Protocol):
         """
 
     def partitions(self) -> set[Partition]:
-        """Every partition of the subscribed topics, whoever owns it. Blocks for a round trip.
+        """Every partition of the group's topics, whoever owns it. Blocks for a round trip.
 
         Raises:
             Unavailable: no answer in time.
-            TopicMissing: a subscribed topic does not exist.
+            TopicMissing: a topic of the group does not exist.
         """
 
     def topic_ids(self) -> dict[str, str]:
-        """The id of each subscribed topic, as Kafka's tools show it.
+        """The id of each of the group's topics, as Kafka's tools show it.
 
         One that is made again under the same name has another. May block for a round trip.
 
         Raises:
             Unavailable: no answer in time.
-            TopicMissing: a subscribed topic does not exist.
+            TopicMissing: a topic of the group does not exist.
         """
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Notices that a subscribed topic is gone, or is another one of the same name."""
+"""Notices that a topic of the group is gone, or is another one of the same name."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def missing(topic: str) -> TopicMissing:
 
 
 class TopicWatch:
-    """Compares what the cluster says about the subscribed topics with what it said before."""
+    """Compares what the cluster says about the topics of the group with what it said before."""
 
     def __init__(self, topics: frozenset[str]) -> None:
         self._topics = topics

@@ -6,7 +6,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from itertools import count
@@ -19,6 +19,7 @@ from flagpost.core.effects import Counts, Effects
 from flagpost.entry_point import entry_point, run_program
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Source
 from flagpost.member import run_member
 from flagpost.postgres.store import PostgresStore
@@ -79,7 +80,7 @@ class DyingStore(PostgresStore):
             self._reach(Step.BEFORE_DATABASE_COMMIT)
 
 
-def open_dying_source(reach: Reach, settings: Settings, topics: Iterable[str]) -> Source:
+def open_dying_source(reach: Reach, settings: Settings, topics: GroupTopics) -> Source:
     """Open a source that reaches the step before its commit."""
     source = open_source(settings, topics)
     commit = source.commit

@@ -15,6 +15,7 @@ from flagpost.errors import OffsetLost
 from flagpost.events import Partition
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.factory import open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Poll, Record, Source
 from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient, Settings
@@ -97,7 +98,7 @@ class KafkaTopic:
         ensure_topics(kafka_access(self._settings), {self._name: len(self.partitions)})
 
     def open(self) -> Source:
-        return open_source(self._settings, [self._name])
+        return open_source(self._settings, GroupTopics(self._name))
 
     def _produce(self, producer: Producer, number: int, records: Iterable[Record]) -> None:
         for record in records:

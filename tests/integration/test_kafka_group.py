@@ -16,6 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 from flagpost.errors import BadConfiguration, MemberReplaced, OffsetLost, TopicMissing, Unavailable
 from flagpost.events import Partition
 from flagpost.kafka.factory import open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Source
 from flagpost.settings import KafkaClient, Settings
 
@@ -93,7 +94,7 @@ def join(kafka_bootstrap: str, client: KafkaClient) -> Iterator[Callable[..., Me
             member_id=member_id,
             session_seconds=session_seconds,
         )
-        members.append(Member(open_source(settings, [topic])))
+        members.append(Member(open_source(settings, GroupTopics(topic))))
         members[-1].start()
         return members[-1]
 
@@ -315,13 +316,13 @@ def test_brokers_that_do_not_answer_are_unavailable(client: KafkaClient) -> None
     settings = Settings(kafka_bootstrap="127.0.0.1:1", kafka_client=client)
 
     with pytest.raises(Unavailable, match="FLAGPOST_KAFKA_BOOTSTRAP"):
-        open_source(settings, ["any"])
+        open_source(settings, GroupTopics("any"))
     gc.collect()  # kafka-python leaves the sockets of failed attempts to the collector, which warns
 
 
 def test_without_brokers_the_message_says_what_to_do(client: KafkaClient) -> None:
     with pytest.raises(BadConfiguration, match="run `flagpost up`"):
-        open_source(Settings(kafka_bootstrap="", kafka_client=client), ["any"])
+        open_source(Settings(kafka_bootstrap="", kafka_client=client), GroupTopics("any"))
 
 
 def test_both_clients_write_the_id_of_a_topic_in_the_same_way(
@@ -331,7 +332,7 @@ def test_both_clients_write_the_id_of_a_topic_in_the_same_way(
     found = []
     for client in get_args(KafkaClient):
         settings = Settings(kafka_bootstrap=kafka_bootstrap, kafka_client=client, group=topic)
-        with closing(open_source(settings, [topic])) as source:
+        with closing(open_source(settings, GroupTopics(topic))) as source:
             found.append(source.topic_ids())
 
     assert found[0] == found[1]

@@ -14,6 +14,7 @@ from flagpost.kafka.access_check import check_access
 from flagpost.kafka.access_settings import kafka_access
 from flagpost.kafka.certificates import _GREETING, check_certificates
 from flagpost.kafka.factory import open_publisher, open_source
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.topics import ensure_topics
 from flagpost.settings import KafkaClient, Settings, load_settings
 from tests.security.certificates import Authority, Certificate
@@ -33,7 +34,7 @@ def write(settings: Settings) -> None:
 
 def read(settings: Settings) -> None:
     """Open as the worker does, join the group, and leave it."""
-    with closing(open_source(settings, ["transactions"])) as source:
+    with closing(open_source(settings, GroupTopics("transactions"))) as source:
         assigned: frozenset[Partition] = frozenset()
         while not assigned:
             assigned = source.poll(1, 1).assigned

@@ -3,7 +3,7 @@
 `python -m tests.torture.broken_member DEFECT DIRECTORY`
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
 from flagpost.kafka.confluent_source import ConfluentSource
 from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Chunk, Headers, Poll, Record, Source
 from flagpost.member import run_member
 from flagpost.postgres import (
@@ -143,7 +144,7 @@ class LateSpreadStore(NotingStore):
 def telling_kafka_before_writing(directory: Path) -> Parts:
     opened = list[ConfluentSource]()
 
-    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
         opened.append(open_confluent(settings, topics))
         return opened[0]
 
@@ -162,7 +163,7 @@ def telling_kafka_before_committing(directory: Path) -> Parts:
     opened = list[ConfluentSource]()
     advance = positions.advance
 
-    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
         opened.append(open_confluent(settings, topics))
         return opened[0]
 
@@ -176,7 +177,7 @@ def telling_kafka_before_committing(directory: Path) -> Parts:
 
 
 def with_auto_commit(directory: Path) -> Parts:
-    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
         source = open_confluent(settings, topics)
         poll = source.poll
 
@@ -200,7 +201,7 @@ def tell_kafka(source: ConfluentSource, offsets: Mapping[Partition, int]) -> Non
 def with_latest_reset(directory: Path) -> Parts:
     """Whoever takes a partition over begins at its end, wherever the position is."""
 
-    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
         source = open_confluent(settings, topics)
         seek = source.seek
 
@@ -232,7 +233,7 @@ class MuteDeadLetters(DeadLetters):
 def never_telling_kafka(directory: Path) -> Parts:
     """Lag tools see a group that stands still."""
 
-    def open_source(settings: Settings, topics: Iterable[str]) -> Source:
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
         source = open_confluent(settings, topics)
         source.commit = lambda _: None  # type: ignore[method-assign, assignment]  # the defect
         return source
@@ -270,7 +271,7 @@ class EmptyDeadLetters(DeadLetters):
         super()._produce(record._replace(key=None, value=None), headers)
 
 
-def open_confluent(settings: Settings, topics: Iterable[str]) -> ConfluentSource:
+def open_confluent(settings: Settings, topics: GroupTopics) -> ConfluentSource:
     source = Parts().open_source(settings, topics)
     assert isinstance(source, ConfluentSource)
     return source
