@@ -91,9 +91,7 @@ class ConfluentChunk:
 class ConfluentSource:
     """Implements `Source`; see there."""
 
-    def __init__(
-        self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics
-    ) -> None:
+    def __init__(self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics) -> None:
         """Set the client up; it connects by itself and joins the group in the first polls.
 
         Raises:

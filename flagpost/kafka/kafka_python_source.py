@@ -87,9 +87,7 @@ class KafkaPythonChunk:
 class KafkaPythonSource:
     """Implements `Source`; see there."""
 
-    def __init__(
-        self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics
-    ) -> None:
+    def __init__(self, access: KafkaAccess, member: group.GroupMember, topics: GroupTopics) -> None:
         """Connect; the group is joined by the first polls.
 
         Raises:

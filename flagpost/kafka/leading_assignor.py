@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from kafka import TopicPartition
 from kafka.cluster import ClusterMetadata
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.consumer import ConsumerCoordinator
-from kafka.protocol.consumer.group import JoinGroupResponse
 from kafka.protocol.consumer.metadata import (
     ConsumerProtocolAssignment,
     ConsumerProtocolSubscription,
@@ -19,6 +19,13 @@ Complete = Callable[[Iterable[Partition]], Collection[Partition]]
 """Says what a member has by what the group has given it."""
 
 
+class DescribedMember(Protocol):
+    """A member as the group hears of it."""
+
+    @property
+    def metadata(self) -> ConsumerProtocolSubscription: ...
+
+
 class LeadingAssignor(CooperativeStickyAssignor):
     """Speaks to the group as if its member had subscribed to one topic and no other.
 
@@ -28,6 +35,7 @@ class LeadingAssignor(CooperativeStickyAssignor):
 
     def __init__(self, topic: str) -> None:
         super().__init__()
+        self.member_assignment: list[TopicPartition] | None = None
         self._topic = topic
 
     def metadata(self, _: Iterable[str]) -> ConsumerProtocolSubscription:
@@ -38,11 +46,11 @@ class LeadingAssignor(CooperativeStickyAssignor):
         """Remember what the group has given, without what follows it."""
         super().on_assignment(assignment, generation)
         self.member_assignment = [
-            native for native in self.member_assignment if native.topic == self._topic
+            native for native in assignment.partitions() if native.topic == self._topic
         ]
 
     def assign(
-        self, cluster: ClusterMetadata, members: Collection[JoinGroupResponse.JoinGroupResponseMember]
+        self, cluster: ClusterMetadata, members: Collection[DescribedMember]
     ) -> dict[str, ConsumerProtocolAssignment]:
         """Share out what members have subscribed to."""
         topics = {topic for member in members for topic in member.metadata.topics}

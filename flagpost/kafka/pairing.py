@@ -1,4 +1,4 @@
-"""Which partitions of the other topics belong to whoever has one of the topic that is shared out."""
+"""Which partitions of other topics belong to whoever has one of the topic that is shared out."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -5,7 +5,6 @@ from unittest.mock import Mock
 
 import pytest
 from kafka import TopicPartition
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from structlog.testing import capture_logs
 
 from flagpost.errors import OffsetLost, TopicMissing
@@ -14,6 +13,7 @@ from flagpost.kafka import advice, reachability, topic_watch
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.kafka_python_source import _Listener
+from flagpost.kafka.leading_assignor import LeadingAssignor
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.reachability import Reachability
 from flagpost.kafka.topic_watch import TopicWatch
@@ -163,7 +163,7 @@ def test_a_topic_with_another_id_is_another_topic(clock: Clock) -> None:
 
 
 def test_who_is_thrown_out_claims_nothing_when_he_joins_again() -> None:
-    assignor = CooperativeStickyAssignor()
+    assignor = LeadingAssignor("t")
     assignor.member_assignment = [TopicPartition(*A), TopicPartition(*B)]
     membership = Membership()
     membership.gain([A, B])
