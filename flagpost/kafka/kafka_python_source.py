@@ -164,6 +164,8 @@ class KafkaPythonSource:
             end = self._consumer.end_offsets(asked, group.REQUEST_SECONDS * 1000)
         except KafkaError as error:
             raise translated(error, "asking for offsets") from error
+        except KeyError as error:  # the client looks for it in an answer that leaves it out
+            raise Unavailable("Kafka does not tell the offsets of a partition") from error
         return {Partition(*native): (first[native], end[native]) for native in asked}
 
     def position(self, partition: Partition) -> int | None:

@@ -23,7 +23,8 @@ class DescribedMember(Protocol):
     """A member as the group hears of it."""
 
     @property
-    def metadata(self) -> ConsumerProtocolSubscription: ...
+    def metadata(self) -> ConsumerProtocolSubscription:
+        """What it has subscribed to, and which partitions it has."""
 
 
 class LeadingAssignor(CooperativeStickyAssignor):

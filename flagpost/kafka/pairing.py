@@ -35,8 +35,7 @@ def followers(leading: Collection[int], n_leading: int, n_following: int) -> set
 class Pairing:
     """What follows what, as far as is known of the topics. Safe on any thread.
 
-    The greatest number of partitions that a topic was seen to have holds. A topic never gets fewer,
-    but a broker may not know it at the moment, or only as it was.
+    A topic never gets fewer partitions; a broker that tells fewer than another is late.
     """
 
     def __init__(self, topics: GroupTopics) -> None:
@@ -44,9 +43,11 @@ class Pairing:
         self._n_partitions: dict[str, int] = {}
 
     def learn(self, n_partitions: Mapping[str, int]) -> None:
-        """Take in how many partitions the topics have that exist now."""
-        for topic, number in n_partitions.items():
-            self._n_partitions[topic] = max(number, self._n_partitions.get(topic, 0))
+        """Take in how many partitions the topics have, of those that exist now."""
+        before = self._n_partitions
+        self._n_partitions = {
+            topic: max(number, before.get(topic, 0)) for topic, number in n_partitions.items()
+        }
 
     def completed(self, given: Iterable[Partition]) -> set[Partition]:
         """Return what a member has by what the group has given it.

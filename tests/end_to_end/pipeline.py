@@ -114,6 +114,13 @@ class Pipeline:
                            self.settings[setting])  # fmt: skip
         return sum((Counts(*row) for row in rows), Counts())
 
+    def owned(self, setting: str = "topic") -> dict[str, set[int]]:
+        """Which partitions of the topic of this setting each member was the last to take over."""
+        rows = self._query("SELECT owner, array_agg(partition) FROM stream.positions"
+                           " WHERE topic = %s GROUP BY owner",
+                           self.settings[setting])  # fmt: skip
+        return {owner: set(numbers) for owner, numbers in rows}
+
     def n_done(self) -> int:
         """How many messages of all topics are done with."""
         [(n_done,)] = self._query("SELECT coalesce(sum(n_in), 0) FROM stream.positions")

@@ -23,6 +23,8 @@ from flagpost.settings import PRETRAINED_MODEL
 from tests.end_to_end.pipeline import LOG, Pipeline, Scores, transactions_of
 
 AT_ONCE = 3
+N_SHARED = 8
+"""Partitions that two members share."""
 SEED = random.SystemRandom().randrange(2**32)
 
 
@@ -49,8 +51,12 @@ def a_second_member_halfway(pipeline: Pipeline, log: Path) -> None:
     pipeline.wait_until_read(1)
     second = pipeline.start_member()
     pipeline.wait_until(lambda: second.says("taken over"))
+    pipeline.wait_until(lambda: len(pipeline.owned()) == len(pipeline.owned("labels_topic")) == 2)
     pipeline.produce(log, "--from-line", half + 1)
     pipeline.wait_until_read(len(transactions_of(log)))
+    shares = pipeline.owned()
+    assert sorted(map(len, shares.values())) == [N_SHARED // 2] * 2
+    assert shares == pipeline.owned("labels_topic")
     for member in (first, second):
         assert member.terminate() == 0
         assert not member.output.read_text().startswith("read 0 ")
@@ -82,7 +88,11 @@ WAYS = {
     "kill -9 and restart, 1 partition, batches of 20": Way(
         killed_and_restarted, settings={"topic_partitions": 1, "batch_messages": 20}
     ),
-    "two members, 8 partitions": Way(a_second_member_halfway, settings={"topic_partitions": 8}),
+    "two members": Way(a_second_member_halfway, settings={"topic_partitions": N_SHARED}),
+    "two members, confluent": Way(
+        a_second_member_halfway,
+        settings={"topic_partitions": N_SHARED, "kafka_client": "confluent"},
+    ),
     "sent twice, 3 partitions, batches of 5,000, confluent": Way(
         the_log_sent_twice,
         times_sent=2,

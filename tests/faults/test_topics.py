@@ -122,23 +122,66 @@ def dead_letter_topic_deleted(new_pipeline: NewPipeline, faultless: Faultless) -
 
 def partitions_added(client: str, new_pipeline: NewPipeline, faultless: Faultless) -> None:
     pipeline = new_pipeline(topic_partitions=2, kafka_client=client)
-    topic = str(pipeline.settings["topic"])
     half = faultless.n_lines // 2
     pipeline.produce(faultless.log, "--limit", half)
     member = pipeline.start_member()
     pipeline.wait_until_read(1)
-    wider = NewPartitions(topic, 4)
-    admin = admin_of(pipeline)
-    admin.create_partitions([wider])[topic].result(ANSWER_SECONDS)
+    add_partitions(pipeline, "topic", 4)
     pipeline.produce(faultless.log, "--from-line", half + 1)
     faultless.wait_until_done(pipeline)
 
     assert member.terminate() == 0
     assert member.errors.read_text().count("partitions added") == 1
+    check_counts(pipeline, faultless)
+
+
+def partitions_added_to_both_topics(
+    client: str, new_pipeline: NewPipeline, faultless: Faultless
+) -> None:
+    """Labels change hands, for other transactions have their number modulo how many there are."""
+    pipeline = new_pipeline(topic_partitions=2, kafka_client=client)
+    third = faultless.n_lines // 3
+    pipeline.produce(faultless.log, "--limit", third)
+    add_partitions(pipeline, "labels_topic", 4)
+    members = [pipeline.start_member() for _ in range(2)]
+    pipeline.wait_until(lambda: is_shared(pipeline, 2, 4))
+    add_partitions(pipeline, "topic", 4)
+    pipeline.produce(faultless.log, "--from-line", third + 1, "--limit", third)
+    add_partitions(pipeline, "labels_topic", 7)
+    pipeline.wait_until(lambda: is_shared(pipeline, 4, 7))
+    pipeline.produce(faultless.log, "--from-line", 2 * third + 1)
+    faultless.wait_until_done(pipeline)
+
+    assert is_shared(pipeline, 4, 7)
+    assert [member.terminate() for member in members] == [0, 0]
+    check_counts(pipeline, faultless)
+    n_labels = faultless.n_labels
+    assert pipeline.counts("labels_topic") == Counts(n_labels, n_labels)
+
+
+def is_shared(pipeline: Pipeline, n_transactions: int, n_labels: int) -> bool:
+    """Whether two members have half of the transactions each, and the labels that follow."""
+    shares, labels = pipeline.owned(), pipeline.owned("labels_topic")
+    followed = {owner: {n % n_transactions for n in numbers} for owner, numbers in labels.items()}
+    return (
+        sorted(map(len, shares.values())) == [n_transactions // 2] * 2
+        and sum(map(len, labels.values())) == n_labels
+        and followed == shares
+    )
+
+
+def check_counts(pipeline: Pipeline, faultless: Faultless) -> None:
     counts = pipeline.counts()
     assert (counts.n_in, counts.n_dead) == (faultless.n_in, len(faultless.bad))
     assert counts.n_duplicate == 0
     faultless.check_dead_letters(pipeline)
+
+
+def add_partitions(pipeline: Pipeline, setting: str, number: int) -> None:
+    topic = str(pipeline.settings[setting])
+    admin = admin_of(pipeline)
+    wider = NewPartitions(topic, number)
+    admin.create_partitions([wider])[topic].result(ANSWER_SECONDS)
 
 
 def stops(member: Script, error: type[FlagpostError], saying: str) -> None:
@@ -171,6 +214,10 @@ FAULTS = {
     "dead-letter topic deleted": dead_letter_topic_deleted,
     "partitions added": partial(partitions_added, "kafka-python"),
     "partitions added, confluent": partial(partitions_added, "confluent"),
+    "partitions added to both topics": partial(partitions_added_to_both_topics, "kafka-python"),
+    "partitions added to both topics, confluent": partial(
+        partitions_added_to_both_topics, "confluent"
+    ),
     "labels topic deleted while transactions come": partial(
         labels_topic_deleted_while_transactions_come, "kafka-python"
     ),

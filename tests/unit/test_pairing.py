@@ -72,16 +72,27 @@ def test_nothing_follows_before_both_topics_are_known(known: dict[str, int]) -> 
     assert unsure.completed(transactions(0, 1)) == transactions(0, 1)
 
 
-def test_a_topic_that_is_not_seen_at_the_moment_is_as_it_was() -> None:
+def test_a_broker_that_has_not_heard_of_added_partitions_changes_nothing() -> None:
     known = pairing(2, 2)
-    known.learn({"transactions": 1})
+    known.learn({"transactions": 1, "labels": 1})
 
+    assert known.completed(transactions(1)) == transactions(1) | labels(1)
+
+
+@pytest.mark.parametrize("left", [{}, {"transactions": 2}])
+def test_nothing_follows_while_a_topic_is_gone(left: dict[str, int]) -> None:
+    known = pairing(2, 2)
+    known.learn(left)
+    gone = known.completed(transactions(1))
+    known.learn({"transactions": 2, "labels": 2})
+
+    assert gone == transactions(1)
     assert known.completed(transactions(1)) == transactions(1) | labels(1)
 
 
 def test_a_topic_that_grows_changes_what_follows() -> None:
     known = pairing(2, 4)
-    known.learn({"transactions": 4})
+    known.learn({"transactions": 4, "labels": 4})
 
     assert known.completed(transactions(0)) == transactions(0) | labels(0)
 
