@@ -282,9 +282,9 @@ class KafkaPythonSource:
         self._check_replaced()
 
     def _check_followers(self) -> None:
-        """Join anew if this member is to have other partitions by what is known of the topics now.
+        """Join anew if, by what is known of the topics now, other partitions follow than before.
 
-        With that, all others hear that there is something to look at, too.
+        What the group answers is completed then, and the client sees what is new and what is lost.
         """
         coordinator = self._consumer._coordinator  # noqa: SLF001 - there is no public way to ask it
         owned = {Partition(*native) for native in self._consumer.assignment()}
