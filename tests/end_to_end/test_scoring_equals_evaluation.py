@@ -45,7 +45,8 @@ def sent_twice_before_it_is_scored(pipeline: Pipeline, log: Path) -> None:
 
 
 def a_second_member_halfway(pipeline: Pipeline, log: Path) -> None:
-    half = len(log.read_bytes().splitlines()) // 2
+    n_lines = len(log.read_bytes().splitlines())
+    half = n_lines // 2
     pipeline.produce(log, "--limit", half)
     first = pipeline.start_member()
     pipeline.wait_until_read(1)
@@ -53,7 +54,7 @@ def a_second_member_halfway(pipeline: Pipeline, log: Path) -> None:
     pipeline.wait_until(lambda: second.says("taken over"))
     pipeline.wait_until(lambda: len(pipeline.owned()) == len(pipeline.owned("labels_topic")) == 2)
     pipeline.produce(log, "--from-line", half + 1)
-    pipeline.wait_until_read(len(transactions_of(log)))
+    pipeline.wait_until(lambda: pipeline.n_done() == n_lines)
     shares = pipeline.owned()
     assert sorted(map(len, shares.values())) == [N_SHARED // 2] * 2
     assert shares == pipeline.owned("labels_topic")
