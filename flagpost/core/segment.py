@@ -4,6 +4,8 @@
 
 An integer column is stored as (value - offset) / scale in the fewest bytes that hold it: times in
 whole seconds need four bytes, not eight. About 40 bytes a transaction, most of them hashes.
+
+Small segments that follow each other can be merged: into what would have been packed at once.
 """
 
 from typing import Any, NamedTuple
@@ -17,9 +19,15 @@ from flagpost.plain_json import Bytes
 
 _HEADER = np.dtype([("magic", "S4"), ("n", "<u4")])
 _COLUMN = np.dtype([("size", "u1"), ("offset", "<i8"), ("scale", "<u8")])
-_COLUMN_BYTES = _COLUMN.itemsize
+_HEADER_BYTES, _COLUMN_BYTES = _HEADER.itemsize, _COLUMN.itemsize
 _ONE, _ONE_BYTE = np.uint64(1), np.uint64(0xFF)
 _UNSIGNED = {size: np.dtype(f"<u{size}") for size in (1, 2, 4, 8)}
+
+SMALL_BYTES = 8_192
+"""Some 200 transactions: the row of a smaller segment costs its reader as much as what it holds."""
+
+MERGED_BYTES = 131_072
+"""About so large a merged segment may become."""
 
 
 class Entries(NamedTuple):
@@ -66,12 +74,25 @@ _MAGIC = {kind: magic for magic, kind in _KINDS.items()}
 
 def pack(entries: Entries | LabelEntries) -> bytes:
     """Pack at least one row into bytes."""
-    n = entries.event_time_us.size
-    header = np.array([(_MAGIC[type(entries)], n)], _HEADER)
-    columns = np.array([column.view(np.int64) for column in entries])
-    packed = np.empty(len(entries) * (_COLUMN.itemsize + 8 * n), np.uint8)
-    n_bytes = _pack_columns(columns, columns.min(axis=1), packed)
-    return header.tobytes() + packed[:n_bytes].tobytes()
+    return _packed(type(entries), np.array([column.view(np.int64) for column in entries]))
+
+
+def merge(segments: bytes) -> bytes:
+    """Pack the rows of several segments, given as their bytes one after the other.
+
+    What comes out is what `pack` makes of all rows together. Nearly all of it runs without the
+    interpreter lock, however many segments there are.
+
+    Raises:
+        ValueError: the bytes are not segments of this version, or of two kinds.
+    """
+    kind, unread = _kind_of(segments), np.frombuffer(segments, np.uint8)
+    n = _count_rows(unread, len(kind._fields))
+    if n < 0:
+        raise ValueError("not journal segments of one kind, one after the other")
+    columns = np.empty((len(kind._fields), n), np.int64)
+    _read_rows(unread, columns)
+    return _packed(kind, columns)
 
 
 def unpack(packed: bytes) -> Entries | LabelEntries:
@@ -80,17 +101,30 @@ def unpack(packed: bytes) -> Entries | LabelEntries:
     Raises:
         ValueError: the bytes are not a segment of this version.
     """
-    header = np.frombuffer(packed, _HEADER, count=1)[0]
-    kind = _KINDS.get(header["magic"])
-    if kind is None:
-        msg = f"not a journal segment of this version: it begins with {packed[:4]!r}"
-        raise ValueError(msg)
-    columns, place = dict[str, Any](), _HEADER.itemsize
+    kind = _kind_of(packed)
+    n = int(np.frombuffer(packed, _HEADER, count=1)[0]["n"])
+    columns, place = dict[str, Any](), _HEADER_BYTES
     for name in kind._fields:
-        columns[name], place = _unpack_column(packed, place, int(header["n"]))
+        columns[name], place = _unpack_column(packed, place, n)
     if kind is Entries:
         columns["amount_ratio"] = columns["amount_ratio"].view(np.float64)
     return kind(**columns)
+
+
+def _kind_of(packed: bytes) -> type[Entries] | type[LabelEntries]:
+    kind = _KINDS.get(packed[:4])
+    if kind is None:
+        msg = f"not a journal segment of this version: it begins with {packed[:4]!r}"
+        raise ValueError(msg)
+    return kind
+
+
+def _packed(kind: type[Entries] | type[LabelEntries], columns: Int64s) -> bytes:
+    """Pack (k, n) numbers, with what says of which kind they are."""
+    n_columns, n = columns.shape
+    packed = np.empty(n_columns * (_COLUMN_BYTES + 8 * n), np.uint8)
+    n_bytes = _pack_columns(columns, columns.min(axis=1), packed)
+    return np.array([(_MAGIC[kind], n)], _HEADER).tobytes() + packed[:n_bytes].tobytes()
 
 
 @compiled
@@ -149,9 +183,55 @@ def _write(out: Bytes, at: int, value: np.uint64, size: int) -> None:
         out[at + i] = value >> np.uint64(8 * i) & _ONE_BYTE
 
 
+@compiled
+def _count_rows(segments: Bytes, n_columns: int) -> int:
+    """Return how many rows are in segments of so many columns; -1 if that is not what it is."""
+    at, n_rows = 0, 0
+    while at < segments.size:
+        if at + _HEADER_BYTES > segments.size or _read(segments, at, 4) != _read(segments, 0, 4):
+            return -1
+        n = np.int64(_read(segments, at + 4, 4))
+        at += _HEADER_BYTES
+        for _ in range(n_columns):
+            if at + _COLUMN_BYTES > segments.size:
+                return -1
+            size = np.int64(segments[at])
+            if size not in (1, 2, 4, 8):
+                return -1
+            at += _COLUMN_BYTES + n * size
+        n_rows += n
+    return n_rows if at == segments.size else -1
+
+
+@compiled
+def _read_rows(segments: Bytes, columns: Int64s) -> None:
+    """Read segments, one after the other, into (k, n) numbers."""
+    at, first = 0, 0
+    while at < segments.size:
+        n = np.int64(_read(segments, at + 4, 4))
+        at += _HEADER_BYTES
+        for k in range(columns.shape[0]):
+            size = np.int64(segments[at])
+            offset, scale = np.int64(_read(segments, at + 1, 8)), _read(segments, at + 9, 8)
+            at += _COLUMN_BYTES
+            for row in range(first, first + n):
+                columns[k, row] = np.int64(_read(segments, at, size) * scale) + offset
+                at += size
+        first += n
+
+
+@compiled
+def _read(segments: Bytes, at: int, size: int) -> np.uint64:
+    """Read a number of so many bytes, the lowest first."""
+    value = np.uint64(0)
+    for i in range(size):
+        value |= np.uint64(segments[at + i]) << np.uint64(8 * i)
+    return value
+
+
 def _unpack_column(packed: bytes, place: int, n: int) -> tuple[Int64s, int]:
     meta = np.frombuffer(packed, _COLUMN, count=1, offset=place)[0]
-    place += _COLUMN.itemsize
+    place += _COLUMN_BYTES
     dtype = _UNSIGNED[int(meta["size"])]
     scaled = np.frombuffer(packed, dtype, count=n, offset=place).astype(np.uint64)
     column = (scaled * np.uint64(meta["scale"])).view(np.int64) + meta["offset"]
