@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from flagpost.core.calendar import DAY_US
-from flagpost.core.effects import Advance, Position
+from flagpost.core.effects import Advance, Effects, Position
 from flagpost.core.features import RETENTION_US
 from flagpost.core.state import State
 from flagpost.core.store import Store
@@ -13,6 +13,7 @@ from flagpost.errors import OffsetLost
 from flagpost.event_order import EventOrder
 from flagpost.events import Partition
 from flagpost.kafka.source import Source
+from flagpost.merging import Merging
 from flagpost.peers import Peers
 
 JOURNAL_RETENTION_US = 400 * DAY_US
@@ -31,13 +32,20 @@ class Ownership:
     """
 
     def __init__(
-        self, source: Source, store: Store, state: State, order: EventOrder, peers: Peers
+        self,
+        source: Source,
+        store: Store,
+        state: State,
+        order: EventOrder,
+        peers: Peers,
+        merging: Merging,
     ) -> None:
         self._source = source
         self._store = store
         self._state = state
         self._order = order
         self._peers = peers
+        self._merging = merging
         self.positions: dict[Partition, Position] = {}
         self._committed: dict[Partition, Position] = {}
         self._aged: dict[Partition, int] = {}  # event times of partitions whose journal has grown
@@ -64,6 +72,7 @@ class Ownership:
         if self.positions.pop(partition, None) is not None:
             self._order.drop(partition)
             self._state.forget(partition)
+            self._merging.forget(partition)
             self._peers.part(partition, self._committed.pop(partition))
 
     def take_over(self) -> None:
@@ -104,6 +113,7 @@ class Ownership:
     def _load_state(self, positions: dict[Partition, Position]) -> None:
         for partition in positions:
             self._state.forget(partition)  # a load that failed half way may have left something
+            self._merging.forget(partition)
         since = {
             partition: position.event_time_us - RETENTION_US
             for partition, position in positions.items()
@@ -111,6 +121,7 @@ class Ownership:
         }
         for segment in self._store.load_segments(positions.keys(), since):
             self._state.fold(segment)
+            self._merging.note(segment)
 
     def reached_us(self, partition: Partition) -> int | None:
         """Return the event time up to which one of our partitions was read."""
@@ -120,13 +131,16 @@ class Ownership:
         """Go on behind a commit that is under way."""
         self.positions.update({step.partition: step.position for step in advances})
 
-    def settle(self, advances: Iterable[Advance]) -> None:
+    def settle(self, effects: Effects) -> None:
         """Note what was committed of the partitions that are still ours.
 
         Once per event day, what no window reaches any more is forgotten. Not before the commit: if
         that fails, windows go back.
         """
-        for step in advances:
+        for segment in effects.segments:
+            if segment.partition in self._committed:
+                self._merging.note(segment)
+        for step in effects.advances:
             before = self._committed.get(step.partition)
             if before is None:
                 continue

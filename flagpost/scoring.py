@@ -1,6 +1,7 @@
 """Puts a worker together from the settings."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from flagpost.kafka.factory import open_source
 from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Source
 from flagpost.kafka.topics import ensure_topics
+from flagpost.merging import Merging
 from flagpost.model_signature import model_key
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
@@ -53,7 +55,8 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
     decoder = MessageDecoder(
         TransactionDecoder(load_mapping(settings.mapping)), settings.labels_topic
     )
-    engine = create_engine(settings.database_url.get_secret_value())
+    database_url = settings.database_url.get_secret_value()
+    engine, apart = create_engine(database_url), create_engine(database_url)
     try:
         check_schema(engine)
         introduce_model(engine, rules.model_version, model.manifest.spread)
@@ -66,6 +69,7 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
         store.rehearse()
         load_kernels(rules)
         with (
+            ThreadPoolExecutor(1, "merger") as merger,
             closing(
                 parts.open_dead_letters(access, settings.dead_letter_topic, settings.group)
             ) as letters,
@@ -80,6 +84,7 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
                 decoder,
                 rules,
                 DeadShare(settings.max_dead_share),
+                Merging(parts.open_store(apart, settings.group), merger),
                 stop,
                 batch_messages=settings.batch_messages,
                 latest_event_time_us=partial(latest_event_time_us, settings.max_future_days),
@@ -87,3 +92,4 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
             )
     finally:
         engine.dispose()
+        apart.dispose()

@@ -11,6 +11,7 @@ from flagpost.core.effects import Position
 from flagpost.core.micro_batch import learn_labels, score_transactions
 from flagpost.core.outcome import effects_of
 from flagpost.core.pipeline import ScoringRules
+from flagpost.core.segment import merge
 from flagpost.core.state import State
 from flagpost.events import Partition, TransactionDecoder
 
@@ -54,6 +55,7 @@ def load_kernels(rules: ScoringRules) -> None:
     batch = score_transactions(pieces, state, rules, lambda *_: ())
     for segment in effects_of(pieces, batch, positions, rules).segments:
         state.fold(segment)
+        merge(segment.columns)
     for chunk in chunks:
         state.forget_idle(chunk.partition, 0)
         state.forget(chunk.partition)

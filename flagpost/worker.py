@@ -42,6 +42,7 @@ from flagpost.errors import Fenced, FlagpostError, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
+from flagpost.merging import Merging
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
 from flagpost.processing import Commit, Processing
@@ -97,6 +98,7 @@ class Worker:
         decoder: MessageDecoder,
         rules: ScoringRules,
         dead_share: DeadShare,
+        merging: Merging,
         stop: Event,
         *,
         batch_messages: int,
@@ -111,7 +113,8 @@ class Worker:
         state = State()
         peers = Peers(source, store, state)
         self._order = EventOrder(source, peers, at_once=batch_messages // PIECES_OF_A_BATCH)
-        self._held = Ownership(source, store, state, self._order, peers)
+        self._merging = merging
+        self._held = Ownership(source, store, state, self._order, peers, merging)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
         self._away: Trouble | None = None
         self._stop = stop
@@ -166,6 +169,7 @@ class Worker:
         with self._heeding_fences():
             self._pass_on()
         self._held.shorten_journal()
+        self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
             self._began_at = time.monotonic()
@@ -232,7 +236,7 @@ class Worker:
     def _note_all(self, commits: Iterable[Commit]) -> None:
         for effects, began, scored, done in commits:
             counts, committed = done.result()
-            self._settle(effects.advances)
+            self._settle(effects)
             self.tally.add(counts, committed)
             log.info(
                 "batch",
@@ -242,9 +246,9 @@ class Worker:
                 commit_ms=round(1e3 * (committed - scored), 2),
             )
 
-    def _settle(self, advances: list[Advance]) -> None:
-        self._held.settle(advances)
-        self._source.commit({step.partition: step.next_offset for step in advances})
+    def _settle(self, effects: Effects) -> None:
+        self._held.settle(effects)
+        self._source.commit({step.partition: step.next_offset for step in effects.advances})
 
     def _rest(self) -> None:
         """Nothing may be processed now: finish what is under way, and pass what is no message."""
@@ -262,9 +266,10 @@ class Worker:
             if (ahead := self._source.position(p)) is not None and ahead > at.next_offset
         ]
         if advances:
-            self._store.commit(Effects(advances))
+            effects = Effects(advances)
+            self._store.commit(effects)
             self._held.move(advances)
-            self._settle(advances)
+            self._settle(effects)
 
     def _is_caught_up(self) -> bool:
         bounds = self._source.bounds(self._source.partitions())

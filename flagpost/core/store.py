@@ -61,7 +61,10 @@ class Store(Protocol):
         ...
 
     def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
-        """Stream the segments of some partitions that begin at an offset or after it, in order."""
+        """Stream the segments of some partitions that reach beyond an offset, in order.
+
+        The first one of a partition may begin before the offset, where segments were merged.
+        """
         ...
 
     def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
@@ -104,6 +107,20 @@ class Store(Protocol):
 
     def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
         """Delete the segments before the first one that reaches that time; return how many."""
+        ...
+
+    def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:
+        """Merge the segments of a partition that begin within [start_offset, end_offset).
+
+        Each becomes a part of one segment, as if it had been packed at once, but for what lies on
+        both sides of a checkpoint. Readers see all of them or the merged ones.
+
+        Returns:
+            How many segments fewer there are.
+
+        Raises:
+            Unavailable: also if somebody else changed them meanwhile; then they are left alone.
+        """
         ...
 
     def note_error(self, error: str, at: datetime) -> None:

@@ -94,7 +94,31 @@ _RECALL = _OF_PARTITION.where(
 )
 
 _heard = recordset(
-    "heard", JournalSegment.topic, JournalSegment.partition, JournalSegment.start_offset
+    "heard", JournalSegment.topic, JournalSegment.partition, JournalSegment.end_offset
+)
+# The last one that begins before what was heard ends may have been merged and reach beyond it.
+_last_before = (
+    select(_reaching.start_offset)
+    .where(
+        _reaching.topic == _heard.c.topic,
+        _reaching.partition == _heard.c.partition,
+        _reaching.group == _GROUP,
+        _reaching.start_offset < _heard.c.end_offset,
+    )
+    .order_by(_reaching.start_offset.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+# Worked out first, once for each partition: so the key's index leads to the rows and no others.
+_unheard = (
+    select(
+        _heard.c.topic,
+        _heard.c.partition,
+        _heard.c.end_offset,
+        func.coalesce(_last_before, _heard.c.end_offset).label("first"),
+    )
+    .cte("unheard")
+    .prefix_with("MATERIALIZED")
 )
 _READ_FROM = (
     select(
@@ -107,12 +131,13 @@ _READ_FROM = (
         JournalSegment.columns,
     )
     .join_from(
-        _heard,
+        _unheard,
         JournalSegment,
         and_(
-            JournalSegment.topic == _heard.c.topic,
-            JournalSegment.partition == _heard.c.partition,
-            JournalSegment.start_offset >= _heard.c.start_offset,
+            JournalSegment.topic == _unheard.c.topic,
+            JournalSegment.partition == _unheard.c.partition,
+            JournalSegment.start_offset >= _unheard.c.first,
+            JournalSegment.end_offset > _unheard.c.end_offset,
         ),
     )
     .where(JournalSegment.group == _GROUP)
@@ -179,10 +204,10 @@ def load(
 def read_from(
     connection: Connection, group: str, offsets: Mapping[Partition, int]
 ) -> Iterator[Segment]:
-    """Stream the segments from the given offsets on, some at a time in memory."""
+    """Stream the segments that reach beyond the given offsets, some at a time in memory."""
     connection.execute(_ALLOW_PAUSES)
     heard = [
-        {"topic": topic, "partition": number, "start_offset": offset}
+        {"topic": topic, "partition": number, "end_offset": offset}
         for (topic, number), offset in offsets.items()
     ]
     asked = {"own_group": group, "heard": heard}

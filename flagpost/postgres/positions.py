@@ -85,14 +85,15 @@ def _is_of(rows: FromClause) -> ColumnElement[bool]:
 def _locked(rows: FromClause, *conditions: ColumnElement[bool]) -> CTE:
     """Lock the positions that some rows are of, in order, and keep the rows that still hold then.
 
-    FOR UPDATE is what makes a fence of the conditions. Without it they would be judged as things
-    were when the statement began, and a takeover that it had to wait for would go unnoticed.
+    Locking is what makes a fence of the conditions. Without it they would be judged as things
+    were when the statement began, and a takeover that it had to wait for would go unnoticed. FOR
+    NO KEY UPDATE does not wait for somebody who merges segments of the journal.
     """
     return (
         select(rows)
         .join_from(rows, StreamPosition, and_(_is_of(rows), *conditions))
         .order_by(*_KEY)
-        .with_for_update(of=StreamPosition)
+        .with_for_update(of=StreamPosition, key_share=True)
         .cte()
     )
 

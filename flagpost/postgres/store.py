@@ -17,6 +17,7 @@ from flagpost.postgres import (
     journal,
     kept_scores,
     labels,
+    merging,
     positions,
 )
 from flagpost.postgres.driver_errors import translated
@@ -131,6 +132,13 @@ class PostgresStore:
         with self._transaction() as connection:
             checkpoints.forget(connection, self._group, before_event_time_us)
             return journal.forget(connection, self._group, before_event_time_us)
+
+    def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:
+        """Put one row in the place of many; whoever rewinds waits, and nobody else."""
+        with self._transaction() as connection:
+            return merging.merge_rows(
+                connection, self._group, partition, start_offset, end_offset
+            )
 
     def note_error(self, error: str, at: datetime) -> None:
         """Note it with the partitions that this process was the last to take over."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import dropwhile
+from itertools import dropwhile, groupby
 from typing import TypeVar
 
 from flagpost.core.effects import (
@@ -20,6 +20,7 @@ from flagpost.core.effects import (
     Position,
     Segment,
 )
+from flagpost.core.segment import merge
 from flagpost.core.store import Clock
 from flagpost.errors import Fenced
 from flagpost.events import Partition
@@ -48,6 +49,7 @@ class Database:
     totals_by_hour: dict[TotalKey, tuple[int, int, int]] = field(default_factory=dict)
     waits_at: dict[tuple[str, Partition], int] = field(default_factory=dict)
     topic_ids: dict[tuple[str, Partition], str] = field(default_factory=dict)
+    checkpoints: dict[tuple[str, Partition], list[int]] = field(default_factory=dict)
     errors: list[tuple[str, datetime]] = field(default_factory=list)
 
 
@@ -86,20 +88,24 @@ class MemoryStore:
             yield from self._reaching(partition, since_event_time_us.get(partition, 0))
 
     def _reaching(self, partition: Partition, time_us: int) -> Iterator[Segment]:
-        segments = self._database.segments.get((self._group, partition), [])
+        segments = self._segments(partition)
         return dropwhile(lambda segment: segment.max_event_time_us < time_us, segments)
+
+    def _segments(self, partition: Partition) -> list[Segment]:
+        """Return those of now, as a statement sees them."""
+        return [*self._database.segments.get((self._group, partition), [])]
 
     def recall_segments(
         self, partition: Partition, first_us: int, last_us: int
     ) -> Iterator[Segment]:
-        for segment in self._database.segments.get((self._group, partition), []):
+        for segment in self._segments(partition):
             if segment.max_event_time_us >= first_us and segment.min_event_time_us <= last_us:
                 yield segment
 
     def segments_from(self, offsets: Mapping[Partition, int]) -> Iterator[Segment]:
         for partition, offset in sorted(offsets.items()):
-            for segment in self._database.segments.get((self._group, partition), []):
-                if segment.start_offset >= offset:
+            for segment in self._segments(partition):
+                if segment.end_offset > offset:
                     yield segment
 
     def clocks(self, topics: Collection[str]) -> dict[Partition, Clock]:
@@ -125,6 +131,10 @@ class MemoryStore:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
         if lost:
             raise Fenced(lost)
+        for checkpoint in effects.checkpoints:
+            key = self._group, checkpoint.partition
+            at = self._database.positions[key].next_offset
+            self._database.checkpoints.setdefault(key, []).append(at)
         for step in effects.advances:
             self._go_on(step)
         for segment in effects.segments:
@@ -189,13 +199,40 @@ class MemoryStore:
         return sum(self._forget(p, time) for p, time in before_event_time_us.items())
 
     def _forget(self, partition: Partition, before_us: int) -> int:
-        segments = self._database.segments.get((self._group, partition), [])
-        kept = list(self._reaching(partition, before_us))
+        kept, n_before = list(self._reaching(partition, before_us)), len(self._segments(partition))
         self._database.segments[self._group, partition] = kept
-        return len(segments) - len(kept)
+        return n_before - len(kept)
+
+    def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:
+        key = self._group, partition
+        segments = self._segments(partition)
+        checkpoints = self._database.checkpoints.get(key, [])
+
+        def run_of(segment: Segment) -> object:
+            if start_offset <= segment.start_offset < end_offset:
+                return sum(offset <= segment.start_offset for offset in checkpoints)
+            return segment
+
+        merged = [_merged(list(run)) for _, run in groupby(segments, run_of)]
+        # In place, for another thread may commit meanwhile.
+        self._database.segments.get(key, [])[: len(segments)] = merged
+        return len(segments) - len(merged)
 
     def note_error(self, error: str, at: datetime) -> None:
         self._database.errors.append((error, at))
+
+
+def _merged(segments: Sequence[Segment]) -> Segment:
+    if len(segments) == 1:
+        return segments[0]
+    return Segment(
+        segments[0].partition,
+        segments[0].start_offset,
+        segments[-1].end_offset,
+        min(each.min_event_time_us for each in segments),
+        max(each.max_event_time_us for each in segments),
+        merge(b"".join(each.columns for each in segments)),
+    )
 
 
 def _as_duplicates(n: int) -> Counts:

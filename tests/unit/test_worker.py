@@ -15,6 +15,7 @@ import pytest
 from tenacity import wait_fixed
 from xxhash import xxh64_intdigest
 
+from flagpost.at_once import AtOnce
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Counts, Effects, Position, Segment
@@ -29,6 +30,7 @@ from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Record
+from flagpost.merging import Merging
 from flagpost.settings import KeepScores
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
@@ -59,6 +61,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def small_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every batch of a test is small, or none is."""
     monkeypatch.setattr("flagpost.processing.SMALL_MESSAGES", request.param)
+
+
+@pytest.fixture(autouse=True)
+def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most journals of these tests are merged while they are written, killed and loaded."""
+    monkeypatch.setattr("flagpost.merging.MERGED_ROWS", 3)
 
 
 in_threads = pytest.mark.parametrize("small_messages", [0], indirect=True)
@@ -190,6 +198,7 @@ def worker(
         MessageDecoder(TransactionDecoder(), "labels"),
         RULES,
         DeadShare(max_dead_share, judged_messages=10),
+        Merging(store, AtOnce()),
         stop or Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: 2_000_000_000_000_000,

@@ -5,6 +5,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
@@ -12,12 +13,15 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from tenacity import wait_fixed
 
+from flagpost.at_once import AtOnce
 from flagpost.core import micro_batch
 from flagpost.core.calendar import DAY_US
 from flagpost.core.decision import decide
 from flagpost.core.decoding import MessageDecoder
+from flagpost.core.effects import Counts, Effects
 from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, TERMINAL_RUN
 from flagpost.core.observed import Observed
 from flagpost.core.pipeline import ScoringRules, observe_transactions
@@ -29,6 +33,7 @@ from flagpost.events import Partition, TransactionDecoder, message_keys
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from flagpost.label_events import Labels
+from flagpost.merging import Merging
 from flagpost.settings import KeepScores
 from flagpost.torture.disturbed_log import write_disturbed_log
 from flagpost.training.offline import decode_log, observe_log
@@ -58,6 +63,18 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagpost.worker.PEER_SECONDS", 0.0)
     monkeypatch.setattr("flagpost.idleness.IDLE_SECONDS", 0.0)
     monkeypatch.setattr("flagpost.worker.wait_exponential_jitter", lambda **_: wait_fixed(0.0))
+
+
+@pytest.fixture(autouse=True)
+def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flagpost.merging.MERGED_ROWS", 3)
+
+
+class MergingStore(MemoryStore):
+    """Without checkpoints, weeks are merged: others have heard of a part of them."""
+
+    def commit(self, effects: Effects) -> Counts:
+        return super().commit(replace(effects, checkpoints=[]))
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +114,15 @@ def partitioned(path: Path) -> Log:
 def member(
     source: MemorySource, database: Database, batch_messages: int, keep_scores: KeepScores = "all"
 ) -> Worker:
+    store = MergingStore(database, "scorers")
     return Worker(
         source,
-        MemoryStore(database, "scorers"),
+        store,
         cast("DeadLetters", Letters()),
         MessageDecoder(TransactionDecoder(), "labels"),
         RULES,
         DeadShare(1.0),
+        Merging(store, AtOnce()),
         Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: FOREVER_US,
@@ -135,7 +154,11 @@ def online(path: Path) -> dict[str, Seen]:
 def test_what_members_score_in_turns_is_what_the_offline_pass_scores(
     log: Path, offline: dict[str, Seen]
 ) -> None:
-    assert skew(online(log), offline) == []
+    with capture_logs() as logs:
+        found = online(log)
+
+    assert skew(found, offline) == []
+    assert sum(line.get("rows_fewer", 0) for line in logs) > 50  # though rows were merged
     assert sum(row["is_flagged"] == "True" for row in offline.values()) > 20
     for value in TERMINAL_VALUES:
         assert len({row[value] for row in offline.values()}) > 3, value
