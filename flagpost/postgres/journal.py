@@ -11,7 +11,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Select,
-    and_,
     bindparam,
     column,
     delete,
@@ -19,6 +18,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
 )
 from sqlalchemy.orm import aliased
 
@@ -107,41 +107,32 @@ _last_before = (
     )
     .order_by(_reaching.start_offset.desc())
     .limit(1)
+    .correlate(_heard)
     .scalar_subquery()
 )
-# Worked out first, once for each partition: so the key's index leads to the rows and no others.
+# Looked up for each partition by itself: so the key's index leads to these rows and no others.
 _unheard = (
     select(
-        _heard.c.topic,
-        _heard.c.partition,
-        _heard.c.end_offset,
-        func.coalesce(_last_before, _heard.c.end_offset).label("first"),
-    )
-    .cte("unheard")
-    .prefix_with("MATERIALIZED")
-)
-_READ_FROM = (
-    select(
-        JournalSegment.topic,
-        JournalSegment.partition,
         JournalSegment.start_offset,
         JournalSegment.end_offset,
         JournalSegment.min_ts,
         JournalSegment.max_ts,
         JournalSegment.columns,
     )
-    .join_from(
-        _unheard,
-        JournalSegment,
-        and_(
-            JournalSegment.topic == _unheard.c.topic,
-            JournalSegment.partition == _unheard.c.partition,
-            JournalSegment.start_offset >= _unheard.c.first,
-            JournalSegment.end_offset > _unheard.c.end_offset,
-        ),
+    .where(
+        JournalSegment.topic == _heard.c.topic,
+        JournalSegment.partition == _heard.c.partition,
+        JournalSegment.group == _GROUP,
+        JournalSegment.start_offset >= func.coalesce(_last_before, _heard.c.end_offset),
+        JournalSegment.end_offset > _heard.c.end_offset,
     )
-    .where(JournalSegment.group == _GROUP)
-    .order_by(JournalSegment.topic, JournalSegment.partition, JournalSegment.start_offset)
+    .order_by(JournalSegment.start_offset)
+    .lateral("unheard")
+)
+_READ_FROM = (
+    select(_heard.c.topic, _heard.c.partition, *_unheard.c)
+    .join_from(_heard, _unheard, true())
+    .order_by(_heard.c.topic, _heard.c.partition, _unheard.c.start_offset)
 )
 
 _old = recordset("old", JournalSegment.topic, JournalSegment.partition, JournalSegment.max_ts)

@@ -1,6 +1,6 @@
 """What every store keeps, run against the one in memory and against PostgreSQL."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,26 +23,11 @@ from flagpost.core.effects import (
 from flagpost.core.store import Clock, Store
 from flagpost.errors import Fenced
 from flagpost.events import Partition
-from tests.contract.backends import Backend, MemoryBackend, postgres_backend
+from tests.contract.backends import Backend
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
 NOON_US = 1_767_268_800_123_457  # to the microsecond
 HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(params=["memory", "psycopg", "psycopg2"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if request.param == "memory":
-        yield MemoryBackend()
-        return
-    url = request.getfixturevalue("database_url")
-    with postgres_backend(url, driver=request.param) as backend:
-        yield backend
-
-
-@pytest.fixture
-def store(backend: Backend) -> Store:
-    return backend.store()
 
 
 def step(
