@@ -99,7 +99,7 @@ def main(
     memory      peak memory, and whether it grows with the stream
     latency     from produced to visible at 2,000/s, 20,000/s and flat out, commits/s
     state       bytes of a customer and a terminal, seconds to load the state
-    journal     bytes an event, rows and bytes a day, what merging would save
+    journal     bytes an event, rows and bytes a day, before merging and after
     recovery    from a kill to the first new effect
     training    simulator, features and fit over 1.75 million transactions
     prediction  FraudModel per event, alone and in batches

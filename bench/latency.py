@@ -38,6 +38,7 @@ from flagpost.torture.waiting import wait_until
 
 WARM_UP_SECONDS = 4
 PATIENCE_SECONDS = 120
+WORKER = "consumer_transform.py"
 PERCENTILES = (50.0, 99.0, 99.9)
 P50, P99, P999 = range(3)
 
@@ -167,14 +168,16 @@ def measure_latency(bench: Bench, on_progress: OnProgress) -> Section:
     return section_of(found)
 
 
-def watch(stack: Settings, client: KafkaClient, stream: Stream) -> Watched:
+def watch(
+    stack: Settings, client: KafkaClient, stream: Stream, worker: Sequence[str] = (WORKER,)
+) -> Watched:
     """Start a worker, send it payments, and look on."""
     settings = create_topics(stack, PARTITIONS)
     empty_tables(settings)
     url = settings.database_url.get_secret_value()
     with (
         TemporaryDirectory() as directory,
-        script_beside(settings, "consumer_transform.py", kafka_client=client),
+        script_beside(settings, *worker, kafka_client=client),
     ):
         kept = Path(directory) / "sent.npz"
         _await(lambda: count_taken_over(settings) == 2 * PARTITIONS)

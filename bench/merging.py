@@ -1,81 +1,76 @@
-"""Merging the rows of a journal, as an experiment: nothing in the project does it."""
+"""Merging the rows of a journal, as a worker does it, but all at once."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-from sqlalchemy import delete
+import psycopg
 
-from flagpost.core.effects import Effects, Segment
-from flagpost.core.segment import Entries, pack, unpack
+from flagpost.at_once import AtOnce
+from flagpost.core.effects import Segment
 from flagpost.core.state import State
 from flagpost.events import Partition
-from flagpost.postgres import additions, journal
+from flagpost.merging import Merging
 from flagpost.postgres.engine import create_engine
-from flagpost.postgres.tables import JournalSegment
+from flagpost.postgres.store import PostgresStore
 from flagpost.settings import Settings
+
+_WEIGH = """
+    SELECT count(*), sum(length(columns)), pg_total_relation_size('stream.journal')
+      FROM stream.journal
+"""
+
+
+class JournalSize(NamedTuple):
+    """What a journal takes; the bytes on disk are those of the table with its indexes."""
+
+    rows: int
+    packed_bytes: int
+    disk_bytes: int
 
 
 class Merged(NamedTuple):
-    """What merging all rows of each partition took, and what it saves.
+    """What merging a journal took, and what it saves.
 
     The seconds of folding are those of making a state of the rows before, and after.
     """
 
-    packed_bytes: int
+    size: JournalSize
     seconds: float
     fold_seconds: float
     fold_merged_seconds: float
 
 
-def merge(segments: Sequence[Segment]) -> Segment:
-    """Make one segment of consecutive ones of a partition of transactions."""
-    entries = [each for each in (unpack(s.columns) for s in segments) if isinstance(each, Entries)]
-    first, last = segments[0], segments[-1]
-    return Segment(
-        first.partition,
-        first.start_offset,
-        last.end_offset,
-        min(each.min_event_time_us for each in segments),
-        max(each.max_event_time_us for each in segments),
-        pack(Entries(*(np.concatenate(parts) for parts in zip(*entries, strict=True)))),
-    )
+def size_of(settings: Settings) -> JournalSize:
+    """Weigh a journal as it is, with what deleted rows have left."""
+    with psycopg.connect(settings.database_url.get_secret_value()) as database:
+        [found] = database.execute(_WEIGH).fetchall()
+        return JournalSize(*map(int, found))
 
 
-def try_merging(settings: Settings) -> Merged:
-    """Merge the rows of each partition in one transaction, and roll it back. Blocks."""
+def merge_all(settings: Settings) -> Merged:
+    """Merge whatever a worker would merge, and weigh it without what deleted rows leave. Blocks."""
     engine = create_engine(settings.database_url.get_secret_value())
     partitions = [Partition(settings.topic, n) for n in range(settings.topic_partitions)]
-    before, after = list[Segment](), list[Segment]()
     try:
-        with engine.connect() as connection:
-            began = time.perf_counter()
-            for partition in partitions:
-                segments = list(journal.load(connection, settings.group, [partition], {}))
-                if segments:
-                    merged = merge(segments)
-                    connection.execute(
-                        delete(JournalSegment).where(
-                            JournalSegment.topic == partition.topic,
-                            JournalSegment.partition == partition.number,
-                            JournalSegment.group == settings.group,
-                        )
-                    )
-                    additions.add(connection, settings.group, Effects([], segments=[merged]))
-                    before += segments
-                    after.append(merged)
-            seconds = time.perf_counter() - began
-            connection.rollback()
+        store = PostgresStore(engine, settings.group)
+        before = list(store.load_segments(partitions, {}))
+        seconds = _merge(store, before)
+        after = list(store.load_segments(partitions, {}))
     finally:
         engine.dispose()
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("VACUUM FULL stream.journal")
     _fold_seconds(after)  # loads the kernels
-    return Merged(
-        packed_bytes=sum(len(segment.columns) for segment in after),
-        seconds=seconds,
-        fold_seconds=_fold_seconds(before),
-        fold_merged_seconds=_fold_seconds(after),
-    )
+    return Merged(size_of(settings), seconds, _fold_seconds(before), _fold_seconds(after))
+
+
+def _merge(store: PostgresStore, segments: Iterable[Segment]) -> float:
+    merging, began = Merging(store, AtOnce()), time.perf_counter()
+    for segment in segments:
+        merging.note(segment)
+        merging.go_on()
+    return time.perf_counter() - began
 
 
 def _fold_seconds(segments: Iterable[Segment]) -> float:

@@ -20,7 +20,7 @@ MERGED_ROWS = 512
 """So many small rows are merged, if they are not large enough before."""
 
 MOST_DUE = 1_000
-"""So many merges wait at most. Older ones are forgotten; whoever loads the rows notes them again."""
+"""So many merges wait at most. Older ones are forgotten; who loads the rows notes them again."""
 
 log = structlog.get_logger()
 

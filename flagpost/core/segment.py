@@ -190,12 +190,12 @@ def _count_rows(segments: Bytes, n_columns: int) -> int:
     while at < segments.size:
         if at + _HEADER_BYTES > segments.size or _read(segments, at, 4) != _read(segments, 0, 4):
             return -1
-        n = np.int64(_read(segments, at + 4, 4))
+        n: Any = np.int64(_read(segments, at + 4, 4))
         at += _HEADER_BYTES
         for _ in range(n_columns):
             if at + _COLUMN_BYTES > segments.size:
                 return -1
-            size = np.int64(segments[at])
+            size: Any = np.int64(segments[at])
             if size not in (1, 2, 4, 8):
                 return -1
             at += _COLUMN_BYTES + n * size
@@ -208,10 +208,10 @@ def _read_rows(segments: Bytes, columns: Int64s) -> None:
     """Read segments, one after the other, into (k, n) numbers."""
     at, first = 0, 0
     while at < segments.size:
-        n = np.int64(_read(segments, at + 4, 4))
+        n: Any = np.int64(_read(segments, at + 4, 4))
         at += _HEADER_BYTES
         for k in range(columns.shape[0]):
-            size = np.int64(segments[at])
+            size: Any = np.int64(segments[at])
             offset, scale = np.int64(_read(segments, at + 1, 8)), _read(segments, at + 9, 8)
             at += _COLUMN_BYTES
             for row in range(first, first + n):

@@ -17,7 +17,8 @@ from flagpost.postgres import journal
 from flagpost.postgres.tables import JournalSegment, StreamCheckpoint, StreamPosition
 from flagpost.postgres.times import to_us
 
-_TOPIC, _NUMBER = bindparam("own_topic"), bindparam("own_partition")
+_TOPIC = bindparam("own_topic", type_=JournalSegment.topic.type)
+_NUMBER = bindparam("own_partition", type_=JournalSegment.partition.type)
 _GROUP = bindparam("own_group", type_=JournalSegment.group.type)
 
 # Nobody waits for a merge, nor for its reply: if the server loses it, the rows are as they were.
@@ -51,9 +52,7 @@ _checkpoint = (
     )
     .scalar_subquery()
 )
-_found = (
-    select(JournalSegment.start_offset, _checkpoint.label("checkpoint")).where(*_IN_SPAN).cte()
-)
+_found = select(JournalSegment.start_offset, _checkpoint.label("checkpoint")).where(*_IN_SPAN).cte()
 _run = (
     select(
         _found.c.start_offset,

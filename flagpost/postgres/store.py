@@ -136,9 +136,7 @@ class PostgresStore:
     def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:
         """Put one row in the place of many; whoever rewinds waits, and nobody else."""
         with self._transaction() as connection:
-            return merging.merge_rows(
-                connection, self._group, partition, start_offset, end_offset
-            )
+            return merging.merge_rows(connection, self._group, partition, start_offset, end_offset)
 
     def note_error(self, error: str, at: datetime) -> None:
         """Note it with the partitions that this process was the last to take over."""

@@ -5,7 +5,8 @@ I1  the committed steps of a partition tile its offsets, and their counts are ri
 I2  the flagged transactions, the kept scores, the totals, the spread and the labels are those of
     the offline pass, in every column
 I3  no offset was committed to Kafka before the position was there, and some were
-I4  the journal holds every accepted transaction once, in offset order
+I4  the journal holds every accepted transaction once, in offset order, in segments that do not
+    overlap, each with what was accepted between its offsets, and none over a checkpoint
 I5  the dead letters are exactly the bad messages, as they were, each with what is wrong with it
 I6  after a fault the lag comes back to nothing, within a bound; while a member is silent, the
     others go on
@@ -79,6 +80,16 @@ class Standing:
     next_offset: int
     event_time_us: int | None
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """What a row of the journal says of itself: its offsets, and how much is in it."""
+
+    partition: Partition
+    start_offset: int
+    end_offset: int
+    n_entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +317,30 @@ def check_journal(journal: Mapping[Partition, Int64s], truths: Truths) -> Iterat
         found = journal.get(partition, truth.entries[:0])
         if not np.array_equal(found, truth.entries):
             yield from _differences(partition, truth, found)
+
+
+def check_segments(
+    segments: Iterable[SegmentRow], checkpoints: Iterable[Place], truths: Truths
+) -> Iterator[Violation]:
+    """I4: merged or not, a segment says rightly what it holds; those of a partition in order."""
+    at = dict.fromkeys(truths, 0)
+    kept = defaultdict[Partition, list[int]](list)
+    for partition, offset in sorted(checkpoints):
+        kept[partition].append(offset)
+    for segment in segments:
+        partition, start, end = segment.partition, segment.start_offset, segment.end_offset
+        if start < at[partition]:
+            text = f"a segment begins before {at[partition]}, the end of the one before it"
+            yield Violation("I4", Harm.DOUBLED, text, partition, start)
+        first, behind = np.searchsorted(truths[partition].entry_offsets, [start, end]).tolist()
+        if segment.n_entries != behind - first:
+            harm = _harm(segment.n_entries, behind - first)
+            text = f"[{start}, {end}) has {segment.n_entries} entries, not {behind - first}"
+            yield Violation("I4", harm, text, partition, start)
+        if bisect_right(kept[partition], start) < bisect_left(kept[partition], end):
+            text = f"[{start}, {end}) reaches over a checkpoint"
+            yield Violation("I4", Harm.OTHER, text, partition, start)
+        at[partition] = end
 
 
 def _differences(partition: Partition, truth: Truth, found: Int64s) -> Iterator[Violation]:

@@ -14,7 +14,7 @@ from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import Place, Standing
+from flagpost.torture.checks import Place, SegmentRow, Standing
 from flagpost.torture.delivered import Delivered
 from flagpost.torture.truth import Cell, FlaggedRow, KeptRow, LabelRow, Letter, Sums
 
@@ -136,6 +136,19 @@ def read_journal(database_url: str) -> dict[Partition, Int64s]:
     for topic, number, columns in rows:
         found.setdefault(Partition(topic, number), []).append(_identities(unpack(columns)))
     return {partition: np.concatenate(parts) for partition, parts in found.items()}
+
+
+def read_segments(database_url: str) -> list[SegmentRow]:
+    """Return what the rows of the journal say of themselves; those of a partition in order."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT topic, partition, start_offset, end_offset, substring(columns, 5, 4)"
+            " FROM stream.journal ORDER BY 1, 2, start_offset"
+        ).fetchall()
+    return [
+        SegmentRow(Partition(topic, number), start, end, int.from_bytes(n_entries, "little"))
+        for topic, number, start, end, n_entries in rows
+    ]
 
 
 def _identities(entries: Entries | LabelEntries) -> Int64s:

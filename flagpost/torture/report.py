@@ -34,7 +34,7 @@ INVARIANTS = {
     "I1": "committed steps tile each partition; counts, positions and checkpoints are right",
     "I2": "all scores, fraud table, totals, spread and labels equal the offline pass, to the bit",
     "I3": "no offset was committed to Kafka before the position was there, and some were",
-    "I4": "the journal has each accepted message once, in order",
+    "I4": "the journal has each accepted message once, in order, in segments that tile it",
     "I5": "dead letters are exactly the bad messages, as they were, with the reason",
     "I6": "the lag comes back to nothing after each fault; others go on while a member is silent",
     "I7": "no password in logs or headers",

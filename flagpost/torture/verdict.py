@@ -58,7 +58,8 @@ def compare(
     yield from checks.check_ends(positions, steps, truths)
     yield from checks.check_standings(positions, truths)
     yield from checks.check_standings(evidence.read_checkpoints(site.database_url), truths)
-    yield from checks.check_checkpoints(evidence.read_openings(site.database_url), steps, truths)
+    openings = evidence.read_openings(site.database_url)
+    yield from checks.check_checkpoints(openings, steps, truths)
     commits = read_commits(site.kafka_bootstrap, site.name)
     yield from checks.check_kafka(commits, steps)
     yield from checks.check_told(commits, positions)
@@ -68,6 +69,8 @@ def compare(
     yield from checks.check_spread(evidence.read_spread(site.database_url), transactions)
     yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
     yield from checks.check_journal(evidence.read_journal(site.database_url), truths)
+    segments = evidence.read_segments(site.database_url)
+    yield from checks.check_segments(segments, openings, truths)
     yield from checks.check_dead_letters(
         chain.from_iterable(evidence.buried(letter) for letter in letters), truths
     )

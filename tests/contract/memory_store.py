@@ -132,9 +132,9 @@ class MemoryStore:
         if lost:
             raise Fenced(lost)
         for checkpoint in effects.checkpoints:
-            key = self._group, checkpoint.partition
-            at = self._database.positions[key].next_offset
-            self._database.checkpoints.setdefault(key, []).append(at)
+            of = self._group, checkpoint.partition
+            at = self._database.positions[of].next_offset
+            self._database.checkpoints.setdefault(of, []).append(at)
         for step in effects.advances:
             self._go_on(step)
         for segment in effects.segments:

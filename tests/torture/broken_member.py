@@ -14,9 +14,11 @@ from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
 from flagpost import event_order, peers
+from flagpost import merging as merging_of_member
 from flagpost.core import alignment
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
+from flagpost.core.segment import Entries, merge, pack, unpack
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import BadMessage, Partition
 from flagpost.kafka.confluent_source import ConfluentSource
@@ -30,6 +32,7 @@ from flagpost.postgres import (
     decisions,
     journal,
     labels,
+    merging,
     positions,
     spread,
     totals,
@@ -221,6 +224,24 @@ def with_little_slack(directory: Path) -> Parts:
     return parts_in(directory)
 
 
+def merging_often(directory: Path) -> Parts:
+    """No defect: rows are merged while anything goes wrong."""
+    merging_of_member.MERGED_ROWS = 3
+    return parts_in(directory)
+
+
+def with_merges_that_drop(directory: Path) -> Parts:
+    merging.merge = without_first  # type: ignore[attr-defined]  # that is the defect
+    return merging_often(directory)
+
+
+def without_first(segments: bytes) -> bytes:
+    entries = unpack(merge(segments))
+    assert isinstance(entries, Entries)
+    is_kept = entries.event_time_us.cumsum() != entries.event_time_us[0]
+    return pack(entries.where(is_kept))
+
+
 def without_dead_letters(directory: Path) -> Parts:
     return replace(parts_in(directory), open_dead_letters=MuteDeadLetters)
 
@@ -292,6 +313,8 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "auto-commit": with_auto_commit,
     "latest reset": with_latest_reset,
     "little slack": with_little_slack,
+    "frequent merges": merging_often,
+    "merges that drop": with_merges_that_drop,
     "dropped dead letters": without_dead_letters,
     "empty dead letters": with_empty_dead_letters,
     "silence towards Kafka": never_telling_kafka,

@@ -12,7 +12,7 @@ from bench.journal import Written
 from bench.journal import section_of as journal_of
 from bench.latency import FLAT_OUT, UNLIMITED, Stream
 from bench.memory import section_of as memory_of
-from bench.merging import Merged, merge
+from bench.merging import JournalSize, Merged
 from bench.messages import LABEL, moment_of, write_crowded_log
 from bench.results import Figure, Report, Table, conditions
 from bench.runs import Kind, Run
@@ -86,13 +86,14 @@ def test_the_goal_of_loading_is_that_of_the_shorter_journal() -> None:
 
 
 def test_a_steady_rate_has_a_day_and_what_is_flat_out_has_none() -> None:
-    merged = Merged(packed_bytes=40, seconds=1.0, fold_seconds=1.0, fold_merged_seconds=0.5)
-    written = Written(payments=1_000, rows=500, packed_bytes=1, disk_bytes=1, merged=merged)
+    merged = Merged(JournalSize(2, 40, 1), seconds=1.0, fold_seconds=1.0, fold_merged_seconds=0.5)
+    written = Written(1_000, JournalSize(rows=500, packed_bytes=1, disk_bytes=1), merged)
     streams = [Stream("50/s", 1_000, 50, 0), Stream(FLAT_OUT, 1_000, UNLIMITED, 0)]
 
     [table] = journal_of({stream: [written] for stream in streams}).tables
 
     assert cells(table, "million rows a day") == [pytest.approx(50 * 0.0864 / 2), None]
+    assert cells(table, "million rows a day, merged") == [pytest.approx(0.1 * 0.0864), None]
 
 
 def test_training_tells_the_time_of_each_step() -> None:
@@ -120,19 +121,6 @@ def test_made_up_segments_are_in_order_of_time_and_a_customer_stays_in_a_partiti
     assert all(len(home) == 1 for home in homes.values())
 
 
-def test_merging_loses_nothing() -> None:
-    segments = [each for each in make_segments(40_000) if each.partition.number == 1]
-
-    merged = merge(segments)
-
-    whole, parts = unpack(merged.columns), [unpack(each.columns) for each in segments]
-    assert isinstance(whole, Entries)
-    for column, of_parts in zip(whole, zip(*parts, strict=True), strict=True):
-        np.testing.assert_array_equal(column, np.concatenate(of_parts))
-    assert merged.start_offset == segments[0].start_offset
-    assert merged.end_offset == segments[-1].end_offset
-
-
 def test_sizes_are_what_45_days_and_400_days_of_a_population_take() -> None:
     costs = Costs(customer_bytes=100, terminal_bytes=50, journal_bytes=40, loading_us=0.5)
 
@@ -155,8 +143,8 @@ def test_a_report_with_the_costs_gets_sizes() -> None:
         {10_000_000: [Loaded(5.0, 1)]},
         {10_000_000: Figure.of([1.0])},
     )
-    merged = Merged(packed_bytes=40, seconds=1.0, fold_seconds=1.0, fold_merged_seconds=0.5)
-    written = Written(payments=1_000, rows=500, packed_bytes=1, disk_bytes=60_000, merged=merged)
+    merged = Merged(JournalSize(2, 40, 60_000), 1.0, 1.0, 0.5)
+    written = Written(1_000, JournalSize(500, 1, 500_000), merged)
     journal = journal_of({Stream("2,000/s", 1_000, 2_000, 0): [written]})
 
     found = costs_of(Report(conditions=conditions(1), sections=[state, journal]))

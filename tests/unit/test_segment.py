@@ -9,7 +9,7 @@ from flagpost.core.effects import Segment
 from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
 from flagpost.core.observe import Batch
 from flagpost.core.observed import Observed
-from flagpost.core.segment import Entries, pack, unpack
+from flagpost.core.segment import Entries, LabelEntries, merge, pack, unpack
 from flagpost.core.state import State
 from flagpost.core.stream_time import running_maximum
 from flagpost.events import UNKNOWN_BALANCE, Partition
@@ -18,14 +18,24 @@ DAY = 86_400_000_000
 int64 = st.integers(-(2**63), 2**63 - 1)
 
 
+transactions = st.lists(st.tuples(*[int64] * 5, st.floats(), *[int64] * 2), min_size=1, max_size=20)
+labels = st.lists(st.tuples(*[int64 | st.integers(0, 300)] * 5), min_size=1, max_size=20)
+
+
+def as_columns(kind: Any, rows: list[tuple[float, ...]]) -> Any:  # noqa: ANN401  (either kind)
+    columns = zip(kind._fields, zip(*rows, strict=True), strict=True)
+    return kind(
+        *(
+            np.array(column, np.float64 if name == "amount_ratio" else np.int64)
+            for name, column in columns
+        )
+    )
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(*[int64] * 5, st.floats(), *[int64] * 2), min_size=1, max_size=20))
+@given(transactions)
 def test_every_number_comes_back_with_its_bits(rows: list[tuple[float, ...]]) -> None:
-    columns: Any = [
-        np.array(column, np.float64 if name == "amount_ratio" else np.int64)
-        for name, column in zip(Entries._fields, zip(*rows, strict=True), strict=True)
-    ]
-    entries = Entries(*columns)
+    entries = as_columns(Entries, rows)
     again = unpack(pack(entries))
     for name, before, after in zip(Entries._fields, entries, again, strict=True):
         assert before.tobytes() == after.tobytes(), name
@@ -44,6 +54,45 @@ def test_times_in_whole_seconds_take_four_bytes() -> None:
 def test_bytes_of_another_kind_are_refused(broken: bytes) -> None:
     with pytest.raises(ValueError, match=r"segment|buffer"):
         unpack(broken)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(transactions, min_size=1, max_size=6).map(lambda parts: (Entries, parts))
+    | st.lists(labels, min_size=1, max_size=6).map(lambda parts: (LabelEntries, parts))
+)
+def test_merged_segments_are_what_would_have_been_packed_at_once(
+    drawn: tuple[Any, list[list[tuple[float, ...]]]],
+) -> None:
+    kind, parts = drawn
+    whole = as_columns(kind, [row for part in parts for row in part])
+
+    assert merge(b"".join(pack(as_columns(kind, part)) for part in parts)) == pack(whole)
+
+
+ONE, LABEL = (
+    pack(as_columns(kind, [(1,) * len(kind._fields)])) for kind in (Entries, LabelEntries)
+)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"FPJ9" + ONE[4:],
+        ONE[:-1],
+        ONE + ONE[:7],
+        ONE + ONE[:30],
+        ONE + b"\0",
+        ONE + LABEL,
+        LABEL + ONE,
+        ONE[:8] + b"\3" + ONE[9:],
+        ONE[:4] + b"\xff\xff\xff\xff" + ONE[8:],
+    ],
+)
+def test_what_is_broken_or_of_two_kinds_is_not_merged(broken: bytes) -> None:
+    with pytest.raises(ValueError, match="segment"):
+        merge(broken)
 
 
 def live_batch(rng: np.random.Generator, n: int, start: int) -> Batch:

@@ -15,6 +15,7 @@ from flagpost.events import Partition
 from flagpost.postgres.times import to_us
 from flagpost.torture.checks import (
     Harm,
+    SegmentRow,
     Silence,
     Standing,
     Violation,
@@ -30,6 +31,7 @@ from flagpost.torture.checks import (
     check_no_secret,
     check_owners,
     check_progress,
+    check_segments,
     check_spread,
     check_standings,
     check_steps,
@@ -359,6 +361,28 @@ def test_the_journal_has_to_hold_what_was_accepted_in_order(
     rows: list[int], found: list[tuple[Harm, int | None]]
 ) -> None:
     assert harms(check_journal({P: TRUTH.entries[rows]}, TRUTHS)) == found
+
+
+@pytest.mark.parametrize(
+    ("rows", "checkpoints", "found"),
+    [
+        ([(0, 2, 2), (2, 5, 1)], [0, 2], []),
+        ([(0, 5, 3)], [0, 5], []),
+        ([(0, 5, 3)], [0, 2], [(Harm.OTHER, 0)]),
+        ([(0, 2, 2), (1, 5, 2)], [], [(Harm.DOUBLED, 1)]),
+        ([(0, 5, 2)], [], [(Harm.LOST, 0)]),
+        ([(0, 2, 3)], [], [(Harm.DOUBLED, 0)]),
+    ],
+    ids=["apart", "merged", "over a checkpoint", "overlap", "too few", "too many"],
+)
+def test_segments_have_to_hold_what_lies_between_their_offsets(
+    rows: list[tuple[int, int, int]],
+    checkpoints: list[int],
+    found: list[tuple[Harm, int | None]],
+) -> None:
+    segments = [SegmentRow(P, *row) for row in rows]
+
+    assert harms(check_segments(segments, [(P, at) for at in checkpoints], TRUTHS)) == found
 
 
 def test_the_dead_letters_have_to_be_the_bad_messages() -> None:
