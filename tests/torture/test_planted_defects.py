@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -20,6 +21,7 @@ from flagpost.torture.site import Site
 from tests.stack import Servers, clone_of
 
 AT_ONCE = 2
+BEGAN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ TRIALS = {
     "sound beside a frozen member": Trial(
         None, Kind.FREEZE, None, moment=0.3, n_members=2, log="dense", client="kafka-python"
     ),
-    "merges that drop": Trial("merges that drop", Kind.KILL, ("I4", Harm.LOST), log="dense"),
-    "sound with frequent merges": Trial("frequent merges", Kind.KILL, None, log="dense"),
+    "merges that drop": Trial("merges that drop", Kind.KILL, ("I4", Harm.LOST), log="hour"),
+    "sound with frequent merges": Trial("frequent merges", Kind.KILL, None, log="hour"),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
     "empty dead letters": Trial("empty dead letters", Kind.KILL, ("I5", Harm.CHANGED)),
     "silence towards Kafka": Trial("silence towards Kafka", Kind.STOP, ("I3", Harm.OTHER)),
@@ -78,17 +80,28 @@ TRIALS = {
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two logs: in the dense one much happens within the hours that one may be ahead of others.
+    """Three logs: in the dense one much happens within the hours that one may be ahead of others.
 
-    It has no labels: a partition of which no time is known lets nobody go on.
+    It has no labels: a partition of which no time is known lets nobody go on. That of an hour is
+    one without checkpoints but the first, so all its rows can be merged.
     """
     directory = tmp_path_factory.mktemp("torture")
-    logs = {name: directory / f"{name}.json" for name in ("long", "dense")}
+    logs = {name: directory / f"{name}.json" for name in ("long", "dense", "hour")}
     write_disturbed_log(logs["long"], customers=20, terminals=10, days=60, seed=5, n_bad=30)
     write_disturbed_log(logs["dense"], customers=500, terminals=250, days=4, seed=5, n_bad=30)
     lines = logs["dense"].read_bytes().splitlines(keepends=True)
     logs["dense"].write_bytes(b"".join(line for line in lines if b'"type":"label"' not in line))
+    logs["hour"].write_bytes(b"".join(map(payment, range(3_000))))
     return logs
+
+
+def payment(number: int) -> bytes:
+    second = BEGAN + timedelta(seconds=number)
+    return (
+        b'{"transaction_id":"TX%d","timestamp":"%s","user_id":"C%d","terminal_id":"T%d",'
+        b'"amount":%d}\n'
+        % (number, second.isoformat().encode(), number % 70, number % 30, number % 90 + 1)
+    )
 
 
 @pytest.fixture(scope="module")

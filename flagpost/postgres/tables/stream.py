@@ -106,7 +106,7 @@ class StreamCheckpoint(Base):
 
 
 class JournalSegment(Base):
-    """Accepted transactions of one batch and partition."""
+    """Accepted transactions of one batch and partition, or of several that were merged."""
 
     __tablename__ = "journal"
     __table_args__ = (
