@@ -67,8 +67,10 @@ TRIALS = {
     "sound beside a frozen member": Trial(
         None, Kind.FREEZE, None, moment=0.3, n_members=2, log="dense", client="kafka-python"
     ),
-    "merges that drop": Trial("merges that drop", Kind.KILL, ("I4", Harm.LOST), log="hour"),
-    "sound with frequent merges": Trial("frequent merges", Kind.KILL, None, log="hour"),
+    "merges that drop": Trial(
+        "merges that drop", Kind.KILL, ("I4", Harm.LOST), moment=0.8, log="hour"
+    ),
+    "sound with frequent merges": Trial("frequent merges", Kind.KILL, None, moment=0.8, log="hour"),
     "dropped dead letters": Trial("dropped dead letters", Kind.JOIN, ("I5", Harm.LOST)),
     "empty dead letters": Trial("empty dead letters", Kind.KILL, ("I5", Harm.CHANGED)),
     "silence towards Kafka": Trial("silence towards Kafka", Kind.STOP, ("I3", Harm.OTHER)),
