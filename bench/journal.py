@@ -10,7 +10,8 @@ from bench.results import Figure, Row, Section, Table
 from flagpost.settings import KafkaClient
 
 CLIENT: KafkaClient = "confluent"
-RATES = (50, 2_000)
+SECONDS = {50: 90, 2_000: 10}
+"""How long each rate lasts: at the lower one it takes 40 seconds until a first row is merged."""
 DAY_SECONDS = 86_400
 UNMERGED = ("-m", "bench.programs.unmerged")
 
@@ -34,9 +35,12 @@ class Written(NamedTuple):
 
 def measure_journal(bench: Bench, on_progress: OnProgress) -> Section:
     """Let a worker write the journal of streams at several rates, and merge it."""
-    seconds = 2 if bench.is_quick else 10
-    streams = [Stream(f"{rate:,}/s", rate * seconds, rate, 0) for rate in RATES]
-    streams.append(Stream(FLAT_OUT, 20_000 * seconds, UNLIMITED, 0))
+    part = 0.2 if bench.is_quick else 1.0
+    streams = [
+        Stream(f"{rate:,}/s", int(part * rate * seconds), rate, 0)
+        for rate, seconds in SECONDS.items()
+    ]
+    streams.append(Stream(FLAT_OUT, int(part * 200_000), UNLIMITED, 0))
     found: dict[Stream, list[Written]] = {}
     for stream in in_turns(bench.repeats, streams, on_progress):
         settings = watch(bench.stack, CLIENT, stream, UNMERGED).settings
