@@ -22,7 +22,6 @@ and the partition is taken over again: a new epoch, its position, its journal, a
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from threading import Event
 from typing import NamedTuple, Self
@@ -240,7 +239,7 @@ class Worker:
             self.tally.add(counts, committed)
             log.info(
                 "batch",
-                **asdict(counts),
+                **counts.by_name,
                 partitions=len(effects.advances),
                 score_ms=round(1e3 * (scored - began), 2),
                 commit_ms=round(1e3 * (committed - scored), 2),

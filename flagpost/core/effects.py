@@ -60,6 +60,11 @@ class Counts:
         """The counts in the order of their fields."""
         return self.n_in, self.n_clean, self.n_flagged, self.n_duplicate, self.n_dead
 
+    @property
+    def by_name(self) -> dict[str, int]:
+        """The counts by the names of their fields."""
+        return dict(zip(self.__slots__, self.numbers, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Advance:

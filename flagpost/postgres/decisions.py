@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import TextClause, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from flagpost.core.effects import FlaggedTransaction
-from flagpost.postgres.recordset import recordset
+from flagpost.postgres.recordset import recordset, to_json
 from flagpost.postgres.tables import FraudTransaction
 
 _COLUMNS = (
@@ -26,18 +26,22 @@ _COLUMNS = (
     FraudTransaction.features,
 )
 _flagged = recordset("flagged", *_COLUMNS)
-# In one order, or two groups that flag the same transactions could wait for each other.
-INSERT = (
-    insert(FraudTransaction)
-    .from_select(list(_COLUMNS), select(_flagged).order_by(_flagged.c.transaction_id))
-    .on_conflict_do_nothing(index_elements=[FraudTransaction.transaction_id])
-    .execution_options(preserve_rowcount=True)
-)
+
+
+def insertion(condition: TextClause) -> Insert:
+    """Insert under a condition; transactions whose id is taken are left out."""
+    # In one order, or two groups that flag the same transactions could wait for each other.
+    rows = select(_flagged).where(condition).order_by(_flagged.c.transaction_id)
+    return (
+        insert(FraudTransaction)
+        .from_select(list(_COLUMNS), rows)
+        .on_conflict_do_nothing(index_elements=[FraudTransaction.transaction_id])
+    )
 
 
 def parameters(flagged: Sequence[FlaggedTransaction]) -> dict[str, object]:
-    """Return what `INSERT` asks for; it leaves out transactions whose id is taken."""
-    return {"flagged": [_as_row(each) for each in flagged]}
+    """Return what `insertion` asks for."""
+    return {"flagged": to_json([_as_row(each) for each in flagged])}
 
 
 def _as_row(flagged: FlaggedTransaction) -> dict[str, object]:

@@ -1,14 +1,15 @@
 """The connection to PostgreSQL: a small pool, and limits on how long anything may take."""
 
 import logging
+from typing import Any
 
-import msgspec
 import sqlalchemy
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from flagpost.errors import BadConfiguration
+from flagpost.postgres.recordset import to_json
 
 EXAMPLE = "postgresql://user:password@host:5432/flagpost"
 
@@ -31,6 +32,16 @@ _SESSION = {
 }
 
 
+_ENGINE: dict[str, Any] = {
+    "pool_size": 1,
+    "max_overflow": 1,
+    "hide_parameters": True,
+    "json_serializer": to_json,  # knows times and decimals, and is fast
+    "use_insertmanyvalues": False,  # psycopg2 is faster with large segments one by one
+    "use_native_hstore": False,  # saves a look-up on every new connection
+}
+
+
 def create_engine(database_url: str) -> Engine:
     """Return an engine for a PostgreSQL URL; nothing connects yet.
 
@@ -49,17 +60,21 @@ def create_engine(database_url: str) -> Engine:
     return sqlalchemy.create_engine(
         url.set(query={**_LIBPQ, **url.query, "options": options}),
         isolation_level="READ COMMITTED",  # the fence relies on it: see positions.py
-        pool_size=1,
-        max_overflow=1,
-        hide_parameters=True,
-        json_serializer=_to_json,  # knows times and decimals, and is fast
-        use_insertmanyvalues=False,  # psycopg2 is faster with large segments one by one
-        use_native_hstore=False,  # saves a look-up on every new connection
+        **_ENGINE,
     )
 
 
-def _to_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+def without_transactions(engine: Engine) -> Engine:
+    """Return an engine of the same database on which each statement is a transaction of its own.
+
+    Its connections stay so: to change one each time it is taken costs as much as a BEGIN. It is
+    disposed of with the given one.
+    """
+    sibling = sqlalchemy.create_engine(
+        engine.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_ENGINE
+    )
+    event.listen(engine, "engine_disposed", lambda _: sibling.dispose())
+    return sibling
 
 
 def _parse(database_url: str) -> URL:

@@ -8,9 +8,11 @@ from operator import attrgetter
 
 from sqlalchemy import (
     Connection,
+    Insert,
     Integer,
     LargeBinary,
     Select,
+    TextClause,
     bindparam,
     column,
     delete,
@@ -24,7 +26,7 @@ from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset, typed_recordset
+from flagpost.postgres.recordset import recordset, to_json, typed_recordset
 from flagpost.postgres.tables import JournalSegment
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -52,14 +54,8 @@ _segments = typed_recordset(
     column("n_bytes", Integer),
 )
 # The columns of all segments are sent as one run of bytes, as they are: JSON would double them.
-INSERT = insert(JournalSegment).from_select(
-    [*_WRITTEN, JournalSegment.columns],
-    select(
-        *(_segments.c[written.key] for written in _WRITTEN),
-        func.substring(
-            bindparam("all_columns", type_=LargeBinary), _segments.c.first_byte, _segments.c.n_bytes
-        ),
-    ),
+_columns = func.substring(
+    bindparam("all_columns", type_=LargeBinary), _segments.c.first_byte, _segments.c.n_bytes
 )
 
 _OF_PARTITION = (
@@ -167,11 +163,20 @@ _FORGET = delete(JournalSegment).where(
 _ALLOW_PAUSES = text("SET LOCAL idle_in_transaction_session_timeout = '5min'")
 
 
+def insertion(condition: TextClause) -> Insert:
+    """Insert segments under a condition."""
+    written = (_segments.c[each.key] for each in _WRITTEN)
+    return insert(JournalSegment).from_select(
+        [*_WRITTEN, JournalSegment.columns], select(*written, _columns).where(condition)
+    )
+
+
 def parameters(group: str, segments: Sequence[Segment]) -> dict[str, object]:
-    """Return what `INSERT` asks for."""
+    """Return what `insertion` asks for."""
     first_bytes = accumulate((len(each.columns) for each in segments), initial=1)
+    rows = [_as_row(group, *each) for each in zip(segments, first_bytes, strict=False)]
     return {
-        "segments": [_as_row(group, *each) for each in zip(segments, first_bytes, strict=False)],
+        "segments": to_json(rows),
         "all_columns": b"".join(each.columns for each in segments),
     }
 

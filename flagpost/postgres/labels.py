@@ -1,14 +1,13 @@
 """The labels: what became known about transactions, corrections beside what they correct."""
 
-from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import TextClause, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from flagpost.core.effects import Label
-from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset
+from flagpost.postgres.recordset import recordset, to_json
 from flagpost.postgres.tables import FraudLabel
 
 _IDENTITY = (FraudLabel.transaction_id, FraudLabel.known_at, FraudLabel.is_fraud)
@@ -27,26 +26,21 @@ _labels = recordset("labels", *_COLUMNS)
 # All members insert in the same order: two that bring the same labels wait for each other and do
 # not deadlock. Of two equal labels in a batch, the one that was sent first is kept.
 _ORDER = [_labels.c[column.key] for column in (*_IDENTITY, FraudLabel.kafka_offset)]
-_inserted = (
-    insert(FraudLabel)
-    .from_select(list(_COLUMNS), select(_labels).order_by(*_ORDER))
-    .on_conflict_do_nothing(index_elements=list(_IDENTITY))
-    .returning(FraudLabel.topic, FraudLabel.partition)
-    .cte("inserted")
-)
-_INSERT = select(*_inserted.c, func.count().label("n_inserted")).group_by(*_inserted.c)
 
 
-def add(connection: Connection, labels: Sequence[Label]) -> Counter[Partition]:
-    """Add labels; one that is stored already stays as it is.
+def insertion(condition: TextClause) -> ReturningInsert[str, int]:
+    """Insert under a condition, and return the partitions of those that were not stored yet."""
+    return (
+        insert(FraudLabel)
+        .from_select(list(_COLUMNS), select(_labels).where(condition).order_by(*_ORDER))
+        .on_conflict_do_nothing(index_elements=list(_IDENTITY))
+        .returning(FraudLabel.topic, FraudLabel.partition)
+    )
 
-    Returns:
-        How many of each partition were stored already, by whomever.
-    """
-    known = Counter(label.partition for label in labels)
-    rows = connection.execute(_INSERT, {"labels": [_as_row(label) for label in labels]})
-    known.subtract({Partition(row.topic, row.partition): row.n_inserted for row in rows})
-    return +known
+
+def parameters(labels: Sequence[Label]) -> dict[str, object]:
+    """Return what `insertion` asks for."""
+    return {"labels": to_json([_as_row(label) for label in labels])}
 
 
 def _as_row(label: Label) -> dict[str, object]:

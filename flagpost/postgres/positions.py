@@ -6,8 +6,8 @@ was under way, and a commit that comes after a takeover finds another epoch. All
 order of topic and partition: two members that meet wait for each other and do not deadlock.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -16,20 +16,23 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Row,
+    Update,
     and_,
     bindparam,
+    column,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from flagpost.core.effects import Advance, Counts, Position
+from flagpost.core.effects import Advance, Counts, Label, Position
 from flagpost.core.store import Clock
-from flagpost.errors import Fenced
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset
+from flagpost.postgres.recordset import recordset, to_json
 from flagpost.postgres.tables import JournalSegment, StreamPosition
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -121,25 +124,22 @@ _moved = recordset(
     StreamPosition.next_offset,
     StreamPosition.event_time,
     *_COUNTS,
+    extra=[column("n_labels", Integer)],
 )
-_mine = _locked(
+MINE = _locked(
     _moved,
     StreamPosition.epoch == _moved.c.epoch,
     StreamPosition.next_offset == _moved.c.start_offset,
 )
-_ADVANCE = (
-    update(StreamPosition)
-    .where(_is_of(_mine))
-    .values(
-        {
-            StreamPosition.next_offset: _mine.c.next_offset,
-            StreamPosition.event_time: func.greatest(StreamPosition.event_time, _mine.c.event_time),
-            StreamPosition.updated_at: func.now(),
-            **{count: count + _mine.c[count.key] for count in _COUNTS},
-        }
-    )
-    .returning(*_KEY)
+"""What is to be moved on and may be: it is ours and where we left it."""
+
+_counted = select(MINE, func.count().over().label("n_mine")).subquery()
+ALL_MINE = (
+    select(_counted)
+    .where(_counted.c.n_mine == select(func.count()).select_from(_moved).scalar_subquery())
+    .cte("all_mine")
 )
+"""The same if it is all that is to be moved on, else nothing."""
 
 _waiting = recordset("waiting", *_KEY, StreamPosition.epoch, StreamPosition.waits_at)
 _still_mine = _locked(_waiting, StreamPosition.epoch == _waiting.c.epoch)
@@ -147,18 +147,6 @@ _ANNOUNCE = (
     update(StreamPosition)
     .where(_is_of(_still_mine))
     .values({StreamPosition.waits_at: _still_mine.c.waits_at})
-)
-
-_known = recordset("known", *_KEY, StreamPosition.n_duplicate)
-_COUNT_AGAIN = (
-    update(StreamPosition)
-    .where(_is_of(_known))
-    .values(
-        {
-            StreamPosition.n_clean: StreamPosition.n_clean - _known.c.n_duplicate,
-            StreamPosition.n_duplicate: StreamPosition.n_duplicate + _known.c.n_duplicate,
-        }
-    )
 )
 
 
@@ -186,17 +174,45 @@ def identify(
     return {Partition(row.topic, row.partition): row.topic_id for row in rows}
 
 
-def advance(connection: Connection, group: str, advances: Sequence[Advance]) -> None:
-    """Move every partition on, at most one advance for each.
+def moving(new_labels: CTE) -> CTE:
+    """Return `ALL_MINE`, and `n_known`: how many labels of each partition are not new."""
+    new = select(*new_labels.c, func.count().label("n_new")).group_by(*new_labels.c).subquery()
+    n_known = ALL_MINE.c.n_labels - func.coalesce(new.c.n_new, text("0"))
+    is_same = and_(new.c.topic == ALL_MINE.c.topic, new.c.partition == ALL_MINE.c.partition)
+    return select(ALL_MINE, n_known.label("n_known")).outerjoin(new, is_same).cte("moving")
 
-    Raises:
-        Fenced: a partition is no longer ours, or not where we left it; roll back.
-    """
-    moved = [_as_row(advance) for advance in advances]
-    rows = connection.execute(_ADVANCE, {"own_group": group, "moved": moved})
-    kept = {Partition(*key) for key in rows}
-    if len(kept) < len(advances):
-        raise Fenced({advance.partition for advance in advances} - kept)
+
+def move_on(moving: CTE) -> Update:
+    """Move positions on, and count messages; labels that are known count as duplicates."""
+    return (
+        update(StreamPosition)
+        .where(_is_of(moving))
+        .values(
+            {
+                StreamPosition.next_offset: moving.c.next_offset,
+                StreamPosition.event_time: func.greatest(
+                    StreamPosition.event_time, moving.c.event_time
+                ),
+                StreamPosition.updated_at: func.now(),
+                **{count: count + moving.c[count.key] for count in _COUNTS},
+                StreamPosition.n_clean: StreamPosition.n_clean
+                + moving.c.n_clean
+                - moving.c.n_known,
+                StreamPosition.n_duplicate: StreamPosition.n_duplicate
+                + moving.c.n_duplicate
+                + moving.c.n_known,
+            }
+        )
+    )
+
+
+def parameters(
+    group: str, advances: Sequence[Advance], labels: Sequence[Label]
+) -> dict[str, object]:
+    """Return what `MINE` and `ALL_MINE` ask for."""
+    n_labels = Counter(label.partition for label in labels)
+    moved = [_as_row(advance, n_labels[advance.partition]) for advance in advances]
+    return {"own_group": group, "moved": to_json(moved)}
 
 
 def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:
@@ -243,15 +259,6 @@ def read_clocks(
     }
 
 
-def count_again(connection: Connection, group: str, known: Mapping[Partition, int]) -> None:
-    """Count so many messages of each partition as duplicates that were counted as clean."""
-    rows = [
-        {"topic": topic, "partition": number, "n_duplicate": n}
-        for (topic, number), n in known.items()
-    ]
-    connection.execute(_COUNT_AGAIN, {"own_group": group, "known": rows})
-
-
 def announce(
     connection: Connection,
     group: str,
@@ -280,7 +287,7 @@ def _position(row: Row[*tuple[Any, ...]]) -> Position:
     return Position(row.epoch, row.next_offset, time_us)
 
 
-def _as_row(advance: Advance) -> dict[str, object]:
+def _as_row(advance: Advance, n_labels: int) -> dict[str, object]:
     time_us = advance.event_time_us
     return {
         "topic": advance.partition.topic,
@@ -289,5 +296,6 @@ def _as_row(advance: Advance) -> dict[str, object]:
         "start_offset": advance.start_offset,
         "next_offset": advance.next_offset,
         "event_time": None if time_us is None else to_datetime(time_us),
-        **asdict(advance.counts),
+        **advance.counts.by_name,
+        "n_labels": n_labels,
     }

@@ -5,22 +5,33 @@ once, psycopg prepares it once, and a batch costs one round trip. One document i
 than one array for each column, and nothing is rounded: JSON's numbers are decimals of any length.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnClause, TableValuedAlias, bindparam, column, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
 
-def recordset(name: str, *columns: InstrumentedAttribute[Any]) -> TableValuedAlias:
+def recordset(
+    name: str,
+    *columns: InstrumentedAttribute[Any],
+    extra: Sequence[ColumnClause[Any]] = (),
+) -> TableValuedAlias:
     """Return a table whose rows are the parameter `name`: a list of dicts by column name.
 
     Its columns have the names and the types of the given ones. What a row leaves out is null.
     """
-    return typed_recordset(name, *(column(c.key, c.type) for c in columns))
+    return typed_recordset(name, *(column(c.key, c.type) for c in columns), *extra)
 
 
 def typed_recordset(name: str, *columns: ColumnClause[Any]) -> TableValuedAlias:
     """Return the same with columns that are no columns of a table."""
     rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB))
     return rows.table_valued(*columns).render_derived(name, with_types=True)
+
+
+def to_json(rows: object) -> str:
+    """Write a document; it may hold times and decimals."""
+    return msgspec.json.encode(rows).decode()

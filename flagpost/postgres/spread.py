@@ -6,13 +6,13 @@ to it has passed the fence of that partition in the same transaction.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Engine, TextClause, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from flagpost.core.effects import SpreadCounts
 from flagpost.core.spread import TrainedSpread, first_bins
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.recordset import recordset
+from flagpost.postgres.recordset import recordset, to_json
 from flagpost.postgres.tables import HourlySpread, TrainingSpread
 from flagpost.postgres.times import to_datetime
 
@@ -24,24 +24,24 @@ _KEY = (
     HourlySpread.group,
 )
 _COLUMNS = (*_KEY, HourlySpread.counts)
-_insert = insert(HourlySpread).from_select(
-    list(_COLUMNS), select(recordset("spread", *_COLUMNS))
-)  # fmt: skip
-# Written out here it takes half the time of a function in the database: PostgreSQL plans it once.
-_pairs = func.unnest(HourlySpread.counts, _insert.excluded.counts)
-_bin = _pairs.table_valued("before", "added").render_derived("bin")
-_sums = func.array(select(_bin.c.before + _bin.c.added).scalar_subquery())
-INSERT = _insert.on_conflict_do_update(index_elements=list(_KEY), set_={"counts": _sums})
+_spread = recordset("spread", *_COLUMNS)
 
 _INTRODUCE = insert(TrainingSpread).on_conflict_do_nothing()
 
 
-def parameters(group: str, spread: Sequence[SpreadCounts]) -> dict[str, object]:
-    """Return what `INSERT` asks for, which adds counts to those of their hours.
+def insertion(condition: TextClause) -> Insert:
+    """Add counts to those of their hours under a condition."""
+    added = insert(HourlySpread).from_select(list(_COLUMNS), select(_spread).where(condition))
+    # Written out here it takes half the time of a function in the database, which plans it once.
+    pairs = func.unnest(HourlySpread.counts, added.excluded.counts)
+    bins = pairs.table_valued("before", "added").render_derived("bin")
+    sums = func.array(select(bins.c.before + bins.c.added).scalar_subquery())
+    return added.on_conflict_do_update(index_elements=list(_KEY), set_={"counts": sums})
 
-    There is at most one entry for each partition and hour.
-    """
-    return {"spread": [_as_row(group, each) for each in spread]}
+
+def parameters(group: str, spread: Sequence[SpreadCounts]) -> dict[str, object]:
+    """Return what `insertion` asks for: at most one entry for each partition and hour."""
+    return {"spread": to_json([_as_row(group, each) for each in spread])}
 
 
 def introduce_model(engine: Engine, model_version: str, spreads: Sequence[TrainedSpread]) -> None:

@@ -1,6 +1,5 @@
 """The store of the worker: one transaction for everything that a batch did."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,15 +11,15 @@ from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.store import Clock
 from flagpost.events import Partition
 from flagpost.postgres import (
-    additions,
+    batch,
     checkpoints,
     journal,
     kept_scores,
-    labels,
     merging,
     positions,
 )
 from flagpost.postgres.driver_errors import translated
+from flagpost.postgres.engine import without_transactions
 from flagpost.postgres.time_limit import PATIENCE, TimeLimit, Wait
 from flagpost.process_name import process_name
 
@@ -36,6 +35,7 @@ class PostgresStore:
     def __init__(self, engine: Engine, group: str, time_limit: TimeLimit = PATIENCE) -> None:
         """Take the engine of a database; nothing connects yet."""
         self._engine = engine
+        self._without_transactions = without_transactions(engine)
         self._group = group
         self._time_limit = time_limit
         self._owner = process_name()
@@ -44,10 +44,7 @@ class PostgresStore:
         """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, [])
-            positions.advance(connection, self._group, [])
-            additions.add(connection, self._group, Effects([]))
-            labels.add(connection, [])
-            positions.count_again(connection, self._group, {})
+        self.commit(Effects([]))
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over, after a commit of their former owner that is under way."""
@@ -95,27 +92,31 @@ class PostgresStore:
             positions.announce(connection, self._group, waiting_us, epochs)
 
     def commit(self, effects: Effects) -> Counts:
-        """Write all effects in one transaction.
+        """Write all effects in one transaction, which is a single statement where that will do."""
+        if effects.checkpoints or effects.kept:
+            with self._transaction() as connection:
+                return self._write_all(connection, effects)
+        with (
+            translated(),
+            self._without_transactions.connect() as connection,
+            self._time_limit.on(connection),
+        ):
+            return self._write(connection, effects)
 
-        The fence comes early: a zombie does no further work. Only a checkpoint, which copies a
-        position before it moves, comes before it, and is rolled back with the rest.
-        """
-        n_taken, known = 0, Counter[Partition]()
-        with self._transaction() as connection:
-            if effects.checkpoints:
-                checkpoints.keep(connection, self._group, effects.checkpoints)
-            positions.advance(connection, self._group, effects.advances)
-            if additions.are_in(effects):
-                n_taken = additions.add(connection, self._group, effects)
-            if effects.labels:
-                known = labels.add(connection, effects.labels)
-            if known:
-                positions.count_again(connection, self._group, known)
-            if effects.kept:
-                kept_scores.add(connection, effects.kept)
-        if n_taken:
-            log.warning("flagged transactions left out: their ids are taken", n_left_out=n_taken)
-        return effects.counts + Counts(n_clean=-known.total(), n_duplicate=known.total())
+    def _write_all(self, connection: Connection, effects: Effects) -> Counts:
+        """Keep the positions as they are first; a zombie's copies are rolled back with the rest."""
+        if effects.checkpoints:
+            checkpoints.keep(connection, self._group, effects.checkpoints)
+        counts = self._write(connection, effects)
+        if effects.kept:
+            kept_scores.add(connection, effects.kept)
+        return counts
+
+    def _write(self, connection: Connection, effects: Effects) -> Counts:
+        n_known, n_left_out = batch.write(connection, self._group, effects)
+        if n_left_out:
+            log.warning("flagged transactions left out: their ids are taken", n_left_out=n_left_out)
+        return effects.counts + Counts(n_clean=-n_known, n_duplicate=n_known)
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         """Return how far the group is in each partition of a topic."""

@@ -8,10 +8,11 @@ take six times as long.
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, column, text
+from sqlalchemy import TextClause, TextualSelect, bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from flagpost.core.effects import HourlyTotals
+from flagpost.postgres.recordset import to_json
 from flagpost.postgres.times import to_datetime
 
 # One subquery for five columns is more than SQLAlchemy's insert can say.
@@ -27,6 +28,7 @@ _INSERT = """
         hour bigint[], fraud_reason text[], tx_count bigint[], amount_cents bigint[],
         fraud_probability_millionths bigint[]
     )
+    WHERE {condition}
     ON CONFLICT (counted_in, topic, partition, "group", model_version) DO UPDATE SET (
         hour, fraud_reason, tx_count, amount_cents, fraud_probability_millionths
     ) = (
@@ -48,12 +50,17 @@ _INSERT = """
     )
     RETURNING partition
 """
-INSERT = text(_INSERT).bindparams(bindparam("totals", type_=JSONB)).columns(column("partition"))
+
+
+def insertion(condition: TextClause) -> TextualSelect:
+    """Add to the totals under a condition."""
+    insert = text(_INSERT.format(condition=condition))
+    return insert.bindparams(bindparam("totals", type_=JSONB)).columns(column("partition"))
 
 
 def parameters(group: str, totals: Sequence[HourlyTotals]) -> dict[str, object]:
-    """Return what `INSERT` asks for, which adds to the totals: at most one entry a partition."""
-    return {"totals": [_as_row(group, each) for each in totals]}
+    """Return what `insertion` asks for: at most one entry a partition."""
+    return {"totals": to_json([_as_row(group, each) for each in totals])}
 
 
 def _as_row(group: str, totals: HourlyTotals) -> dict[str, object]:

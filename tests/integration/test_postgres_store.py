@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from flagpost.core.effects import Advance, Counts, Effects, Position
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import Partition
-from flagpost.postgres import positions
+from flagpost.postgres import batch, positions
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
 from flagpost.postgres.time_limit import TimeLimit
@@ -98,7 +98,7 @@ def test_a_takeover_waits_for_the_commit_under_way_and_starts_behind_it(
     PostgresStore(former, GROUP).acquire({A: 0})
 
     with former.begin() as under_way:
-        positions.advance(under_way, GROUP, [step(A, 1, 0, 10)])
+        batch.write(under_way, GROUP, Effects([step(A, 1, 0, 10)]))
         takeover = pool.submit(new.acquire, {A: 0})
         wait_until_blocked(connect())
     assert takeover.result(timeout=10) == {A: Position(2, 10, None)}
@@ -198,7 +198,7 @@ def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect
     zombie = PostgresStore(frozen, GROUP)
 
     under_way = frozen.connect()
-    positions.advance(under_way, GROUP, [step(A, 1, 0, 10)])  # and no more comes from it
+    batch.write(under_way, GROUP, Effects([step(A, 1, 0, 10)]))  # and no more comes from it
     assert PostgresStore(connect(), GROUP).acquire({A: 0}) == {A: Position(2, 0, None)}
 
     under_way.invalidate()

@@ -1,0 +1,80 @@
+"""What a batch does, in one statement: if all its positions may move they do, and rows are added.
+
+A commit waits for the server as seldom as it can: with small batches the waiting is what it costs.
+The text of the statement is always the same; what a batch does not bring is an empty list in it.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+
+from flagpost.core.effects import Effects
+from flagpost.errors import Fenced
+from flagpost.events import Partition
+from flagpost.postgres import decisions, journal, labels, positions, spread, totals
+
+_ALL_MINE = text("EXISTS (SELECT FROM all_mine)")
+_new_labels = labels.insertion(_ALL_MINE).cte("new_labels")
+_moving = positions.moving(_new_labels)
+_added = decisions.insertion(_ALL_MINE).returning(func.now()).cte("added_flagged")
+_WRITE = select(
+    positions.MINE.c.topic,
+    positions.MINE.c.partition,
+    func.coalesce(_moving.c.n_known, text("0")).label("n_known"),
+    select(func.count()).select_from(_added).scalar_subquery().label("n_added"),
+).select_from(
+    positions.MINE.outerjoin(
+        _moving,
+        (_moving.c.topic == positions.MINE.c.topic)
+        & (_moving.c.partition == positions.MINE.c.partition),
+    )
+).add_cte(
+    positions.ALL_MINE,
+    _new_labels,
+    positions.move_on(_moving).cte("moved_on"),
+    journal.insertion(_ALL_MINE).cte("added_segments"),
+    spread.insertion(_ALL_MINE).cte("added_spread"),
+    totals.insertion(_ALL_MINE).cte("added_totals"),
+    _added,
+)  # fmt: skip
+# Put together once. To look its text up by its clauses would take longer than to send it.
+_TEXT = str(_WRITE.compile(dialect=dialect()))
+
+
+class Written(NamedTuple):
+    """What was stored already: labels, and the ids of flagged transactions."""
+
+    n_labels_known: int
+    n_flagged_left_out: int
+
+
+def write(connection: Connection, group: str, effects: Effects) -> Written:
+    """Move positions on, at most one advance for each, and add what nearly every batch brings.
+
+    That is journal segments, labels, flagged transactions, totals, and counts of how features
+    spread. Labels that are stored already count as duplicates, not as clean. Either all of it is
+    done or nothing, also where the connection is in no transaction.
+
+    Raises:
+        Fenced: a partition is no longer ours, or not where we left it; nothing was done.
+    """
+    rows = connection.exec_driver_sql(
+        _TEXT,
+        {
+            **positions.parameters(group, effects.advances, effects.labels),
+            **journal.parameters(group, effects.segments),
+            **labels.parameters(effects.labels),
+            **decisions.parameters(effects.flagged),
+            **spread.parameters(group, effects.spread),
+            **totals.parameters(group, effects.totals),
+        },
+    ).all()
+    if len(rows) < len(effects.advances):
+        mine = {Partition(row.topic, row.partition) for row in rows}
+        raise Fenced({advance.partition for advance in effects.advances} - mine)
+    n_added = rows[0].n_added if rows else 0
+    return Written(
+        sum(row.n_known for row in rows),
+        len(effects.flagged) - n_added,
+    )
