@@ -30,6 +30,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
 from tenacity.wait import wait_exponential_jitter
 
+from flagpost.batch_log import BatchLog
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Advance, Counts, Effects
 from flagpost.core.piece import Piece
@@ -55,7 +56,7 @@ PEER_SECONDS = 0.01
 """How long a poll waits while messages are held back: how soon one notices that others went on."""
 
 GATHER_SECONDS = 0.005
-"""How far apart small batches begin: more commits a second cost more than waiting for one."""
+"""How far apart small batches are polled: more commits a second cost more than waiting for one."""
 
 SCORING_SECONDS = 0.01
 """How long one waits for scores until it is worth while to read more messages."""
@@ -118,7 +119,8 @@ class Worker:
         self._away: Trouble | None = None
         self._stop = stop
         self._idle = False
-        self._began_at = 0.0
+        self._polled_at = 0.0
+        self._log = BatchLog()
         self.tally = Tally()
 
     def run(self, *, until_caught_up: bool = False) -> None:
@@ -150,10 +152,12 @@ class Worker:
                 raise
         finally:
             self._give_up()
+            self._log.write()
 
     def _step(self) -> None:
         self._gather()
         poll = self._source.poll(self._batch_messages, self._patience_seconds())
+        polled_at = time.monotonic()
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
             self._follow(poll)
@@ -171,7 +175,7 @@ class Worker:
         self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
-            self._began_at = time.monotonic()
+            self._polled_at = polled_at
             self._processing.begin(ready, self._held.positions)
         else:
             self._rest()
@@ -181,7 +185,7 @@ class Worker:
     def _gather(self) -> None:
         """Let messages gather, unless a large batch is under way."""
         if self._processing.is_scored_within(0):
-            time.sleep(max(0, self._began_at + GATHER_SECONDS - time.monotonic()))
+            time.sleep(max(0, self._polled_at + GATHER_SECONDS - time.monotonic()))
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
@@ -237,13 +241,7 @@ class Worker:
             counts, committed = done.result()
             self._settle(effects)
             self.tally.add(counts, committed)
-            log.info(
-                "batch",
-                **counts.by_name,
-                partitions=len(effects.advances),
-                score_ms=round(1e3 * (scored - began), 2),
-                commit_ms=round(1e3 * (committed - scored), 2),
-            )
+            self._log.add(counts, began, scored, committed)
 
     def _settle(self, effects: Effects) -> None:
         self._held.settle(effects)
@@ -253,6 +251,7 @@ class Worker:
         """Nothing may be processed now: finish what is under way, and pass what is no message."""
         with self._heeding_fences():
             self._finish()
+            self._log.write()
             self._order.announce(self._held.positions)
             if self._order.is_empty and not self._held.wanted:
                 self._pass_markers()
