@@ -4,10 +4,10 @@ Example: python -m bench.programs.write_journal 1000000
 """
 
 import typer
+from sqlalchemy import text
 
 from bench.segments import GROUP, make_segments
-from flagpost.core.effects import Effects
-from flagpost.postgres import additions
+from flagpost.postgres import journal
 from flagpost.postgres.engine import create_engine
 from flagpost.settings import load_settings
 
@@ -17,7 +17,9 @@ def main(n_events: int) -> None:
     engine = create_engine(load_settings().database_url.get_secret_value())
     with engine.begin() as connection:
         for segment in make_segments(n_events):
-            additions.add(connection, GROUP, Effects([], segments=[segment]))
+            connection.execute(
+                journal.insertion(text("true")), journal.parameters(GROUP, [segment])
+            )
     engine.dispose()
 
 

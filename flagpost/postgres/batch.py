@@ -13,6 +13,7 @@ from flagpost.core.effects import Effects
 from flagpost.errors import Fenced
 from flagpost.events import Partition
 from flagpost.postgres import decisions, journal, labels, positions, spread, totals
+from flagpost.postgres.recordset import to_json
 
 _ALL_MINE = text("EXISTS (SELECT FROM all_mine)")
 _new_labels = labels.insertion(_ALL_MINE).cte("new_labels")
@@ -59,17 +60,16 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
     Raises:
         Fenced: a partition is no longer ours, or not where we left it; nothing was done.
     """
-    rows = connection.exec_driver_sql(
-        _TEXT,
-        {
-            **positions.parameters(group, effects.advances, effects.labels),
-            **journal.parameters(group, effects.segments),
-            **labels.parameters(effects.labels),
-            **decisions.parameters(effects.flagged),
-            **spread.parameters(group, effects.spread),
-            **totals.parameters(group, effects.totals),
-        },
-    ).all()
+    parameters = {
+        **positions.parameters(group, effects.advances, effects.labels),
+        **journal.parameters(group, effects.segments),
+        **labels.parameters(effects.labels),
+        **decisions.parameters(effects.flagged),
+        **spread.parameters(group, effects.spread),
+        **totals.parameters(group, effects.totals),
+    }
+    sent = {name: to_json(v) if isinstance(v, list) else v for name, v in parameters.items()}
+    rows = connection.exec_driver_sql(_TEXT, sent).all()
     if len(rows) < len(effects.advances):
         mine = {Partition(row.topic, row.partition) for row in rows}
         raise Fenced({advance.partition for advance in effects.advances} - mine)

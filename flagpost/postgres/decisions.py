@@ -7,7 +7,7 @@ from sqlalchemy import TextClause, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from flagpost.core.effects import FlaggedTransaction
-from flagpost.postgres.recordset import recordset, to_json
+from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import FraudTransaction
 
 _COLUMNS = (
@@ -41,7 +41,7 @@ def insertion(condition: TextClause) -> Insert:
 
 def parameters(flagged: Sequence[FlaggedTransaction]) -> dict[str, object]:
     """Return what `insertion` asks for."""
-    return {"flagged": to_json([_as_row(each) for each in flagged])}
+    return {"flagged": [_as_row(each) for each in flagged]}
 
 
 def _as_row(flagged: FlaggedTransaction) -> dict[str, object]:

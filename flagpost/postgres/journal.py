@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset, to_json, typed_recordset
+from flagpost.postgres.recordset import recordset, typed_recordset
 from flagpost.postgres.tables import JournalSegment
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -174,9 +174,8 @@ def insertion(condition: TextClause) -> Insert:
 def parameters(group: str, segments: Sequence[Segment]) -> dict[str, object]:
     """Return what `insertion` asks for."""
     first_bytes = accumulate((len(each.columns) for each in segments), initial=1)
-    rows = [_as_row(group, *each) for each in zip(segments, first_bytes, strict=False)]
     return {
-        "segments": to_json(rows),
+        "segments": [_as_row(group, *each) for each in zip(segments, first_bytes, strict=False)],
         "all_columns": b"".join(each.columns for each in segments),
     }
 

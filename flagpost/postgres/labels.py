@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from flagpost.core.effects import Label
-from flagpost.postgres.recordset import recordset, to_json
+from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import FraudLabel
 
 _IDENTITY = (FraudLabel.transaction_id, FraudLabel.known_at, FraudLabel.is_fraud)
@@ -40,7 +40,7 @@ def insertion(condition: TextClause) -> ReturningInsert[str, int]:
 
 def parameters(labels: Sequence[Label]) -> dict[str, object]:
     """Return what `insertion` asks for."""
-    return {"labels": to_json([_as_row(label) for label in labels])}
+    return {"labels": [_as_row(label) for label in labels]}
 
 
 def _as_row(label: Label) -> dict[str, object]:

@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert
 from flagpost.core.effects import Advance, Counts, Label, Position
 from flagpost.core.store import Clock
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset, to_json
+from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import JournalSegment, StreamPosition
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -212,7 +212,7 @@ def parameters(
     """Return what `MINE` and `ALL_MINE` ask for."""
     n_labels = Counter(label.partition for label in labels)
     moved = [_as_row(advance, n_labels[advance.partition]) for advance in advances]
-    return {"own_group": group, "moved": to_json(moved)}
+    return {"own_group": group, "moved": moved}
 
 
 def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:

@@ -32,6 +32,6 @@ def typed_recordset(name: str, *columns: ColumnClause[Any]) -> TableValuedAlias:
     return rows.table_valued(*columns).render_derived(name, with_types=True)
 
 
-def to_json(rows: object) -> str:
-    """Write a document; it may hold times and decimals."""
-    return msgspec.json.encode(rows).decode()
+def to_json(value: object) -> str:
+    """Write the rows of a table, or anything else; there may be times and decimals in it."""
+    return msgspec.json.encode(value).decode()

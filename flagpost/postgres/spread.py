@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from flagpost.core.effects import SpreadCounts
 from flagpost.core.spread import TrainedSpread, first_bins
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.recordset import recordset, to_json
+from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import HourlySpread, TrainingSpread
 from flagpost.postgres.times import to_datetime
 
@@ -41,7 +41,7 @@ def insertion(condition: TextClause) -> Insert:
 
 def parameters(group: str, spread: Sequence[SpreadCounts]) -> dict[str, object]:
     """Return what `insertion` asks for: at most one entry for each partition and hour."""
-    return {"spread": to_json([_as_row(group, each) for each in spread])}
+    return {"spread": [_as_row(group, each) for each in spread]}
 
 
 def introduce_model(engine: Engine, model_version: str, spreads: Sequence[TrainedSpread]) -> None:

@@ -44,7 +44,7 @@ class PostgresStore:
         """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, [])
-        self.commit(Effects([]))
+        self._commit_as_statement(Effects([]))
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over, after a commit of their former owner that is under way."""
@@ -94,8 +94,10 @@ class PostgresStore:
     def commit(self, effects: Effects) -> Counts:
         """Write all effects in one transaction, which is a single statement where that will do."""
         if effects.checkpoints or effects.kept:
-            with self._transaction() as connection:
-                return self._write_all(connection, effects)
+            return self._commit_in_transaction(effects)
+        return self._commit_as_statement(effects)
+
+    def _commit_as_statement(self, effects: Effects) -> Counts:
         with (
             translated(),
             self._without_transactions.connect() as connection,
@@ -103,13 +105,14 @@ class PostgresStore:
         ):
             return self._write(connection, effects)
 
-    def _write_all(self, connection: Connection, effects: Effects) -> Counts:
+    def _commit_in_transaction(self, effects: Effects) -> Counts:
         """Keep the positions as they are first; a zombie's copies are rolled back with the rest."""
-        if effects.checkpoints:
-            checkpoints.keep(connection, self._group, effects.checkpoints)
-        counts = self._write(connection, effects)
-        if effects.kept:
-            kept_scores.add(connection, effects.kept)
+        with self._transaction() as connection:
+            if effects.checkpoints:
+                checkpoints.keep(connection, self._group, effects.checkpoints)
+            counts = self._write(connection, effects)
+            if effects.kept:
+                kept_scores.add(connection, effects.kept)
         return counts
 
     def _write(self, connection: Connection, effects: Effects) -> Counts:

@@ -12,7 +12,6 @@ from sqlalchemy import TextClause, TextualSelect, bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from flagpost.core.effects import HourlyTotals
-from flagpost.postgres.recordset import to_json
 from flagpost.postgres.times import to_datetime
 
 # One subquery for five columns is more than SQLAlchemy's insert can say.
@@ -60,7 +59,7 @@ def insertion(condition: TextClause) -> TextualSelect:
 
 def parameters(group: str, totals: Sequence[HourlyTotals]) -> dict[str, object]:
     """Return what `insertion` asks for: at most one entry a partition."""
-    return {"totals": to_json([_as_row(group, each) for each in totals])}
+    return {"totals": [_as_row(group, each) for each in totals]}
 
 
 def _as_row(group: str, totals: HourlyTotals) -> dict[str, object]:

@@ -14,8 +14,14 @@ _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 _ROLLBACK = b"Q\x00\x00\x00\x0dROLLBACK\x00"
 """How both drivers ask for them: a simple query, and nothing behind it."""
 
-_CHANGED = re.compile(rb"C\0\0\0.(INSERT|UPDATE) ", re.DOTALL)
-"""How the server says that a statement wrote."""
+_BATCH = b"UPDATE stream.positions SET next_offset"
+"""What stands in the text of the statement that writes a batch, and in no other."""
+
+_PREPARED = re.compile(rb"P....([^\0]+)\0[^\0]*" + _BATCH, re.DOTALL)
+"""How a driver gives that text a name, by which it asks for it from then on."""
+
+_IN_TRANSACTION = b"Z\0\0\0\x05T"
+"""How the server ends its answer while a transaction is open."""
 
 _RECEIVE_BYTES = 1 << 16
 _LOOPBACK = "127.0.0.1"
@@ -26,10 +32,10 @@ Loss = Literal["request", "reply"]
 class DatabaseProxy:
     """Forwards connections to a server; while cut, there are none and new ones are refused.
 
-    The COMMIT that is lost is that of a batch, which inserts and updates in one transaction; a
-    worker commits its reads, too, and nothing hangs on those.
+    The commit that is lost is that of a batch: the statement that writes it, or COMMIT where that
+    is part of a transaction. A worker commits its reads, too, and nothing hangs on those.
     The server may go away and come back: a connection that cannot reach it is closed at once.
-    Connections must not be encrypted, or no COMMIT is recognised.
+    Connections must not be encrypted, or no commit is recognised.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -48,15 +54,15 @@ class DatabaseProxy:
 
     @property
     def is_armed(self) -> bool:
-        """Whether a COMMIT is still to be lost."""
+        """Whether a commit is still to be lost."""
         return bool(self._losses)
 
     def lose_next_commit(self) -> None:
-        """Cut the connection that sends the next batch's COMMIT, which the server never sees."""
+        """Cut the connection that sends the next batch's commit, which the server never sees."""
         self._losses.append("request")
 
     def lose_next_commit_reply(self) -> None:
-        """Let the next batch's COMMIT reach the server, and cut the connection, not its reply."""
+        """Let the next batch's commit reach the server, and cut the connection, not its reply."""
         self._losses.append("reply")
 
     def disarm(self) -> None:
@@ -117,7 +123,9 @@ class _Connection:
         self._client = client
         self._server = server
         self._next_loss = next_loss
-        self._changes: set[bytes] = set()  # of the transaction under way
+        self._names: set[bytes] = set()  # of the prepared statement that writes a batch
+        self._is_in_transaction = False
+        self._has_written = False
         self._swallows_reply = False
 
     def forward(self) -> None:
@@ -131,24 +139,33 @@ class _Connection:
     def _forward_requests(self) -> None:
         with contextlib.suppress(OSError):  # one of the two was closed
             while request := self._client.recv(_RECEIVE_BYTES):
-                loss = self._loss_of(request)
-                if loss == "request":
-                    break
-                self._swallows_reply = loss == "reply"
+                if not self._swallows_reply:  # else this is the rest of what was long
+                    loss = self._loss_of(request)
+                    if loss == "request":
+                        break
+                    self._swallows_reply = loss == "reply"
                 self._server.sendall(request)
         self.cut()
 
     def _loss_of(self, request: bytes) -> Loss | None:
-        if not request.endswith((_COMMIT, _ROLLBACK)):
-            return None
-        changes, self._changes = self._changes, set()
-        is_batch = request.endswith(_COMMIT) and changes == {b"INSERT", b"UPDATE"}
-        return self._next_loss() if is_batch else None
+        is_commit = self._writes_batch(request)
+        if self._is_in_transaction:
+            self._has_written |= is_commit
+            is_commit = self._has_written and request.endswith(_COMMIT)
+        if request.endswith((_COMMIT, _ROLLBACK)):
+            self._has_written = False
+        return self._next_loss() if is_commit else None
+
+    def _writes_batch(self, request: bytes) -> bool:
+        if prepared := _PREPARED.match(request):
+            self._names.add(prepared[1])
+            return False
+        return _BATCH in request or any(b"\0%b\0" % name in request for name in self._names)
 
     def _forward_replies(self) -> None:
         with contextlib.suppress(OSError):
             while (reply := self._server.recv(_RECEIVE_BYTES)) and not self._swallows_reply:
-                self._changes.update(_CHANGED.findall(reply))
+                self._is_in_transaction = reply.endswith(_IN_TRANSACTION)
                 self._client.sendall(reply)
         self.cut()
 

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 
 from flagpost.core.effects import Counts, Effects
 from flagpost.entry_point import entry_point, run_program
@@ -36,7 +36,7 @@ class Step(StrEnum):
     AFTER_SCORING = "after-scoring"
     """Scored, its dead letters acknowledged, nothing sent to the database."""
     BEFORE_DATABASE_COMMIT = "before-database-commit"
-    """All statements of its transaction are executed, COMMIT is not sent."""
+    """All is ready, but the only statement, or else COMMIT, is not sent."""
     AFTER_DATABASE_COMMIT = "after-database-commit"
     """The database has it, the worker has not noted it."""
     BEFORE_KAFKA_COMMIT = "before-kafka-commit"
@@ -60,11 +60,12 @@ class DyingStore(PostgresStore):
     """Reaches the steps around the commit of a batch."""
 
     def __init__(self, reach: Reach, engine: Engine, group: str) -> None:
-        """Listen to the commits of an engine, to tell those of batches from the others."""
+        """Listen to what is sent, to tell the commits of batches from the others."""
         super().__init__(engine, group)
         self._reach = reach
         self._batch = threading.local()
         event.listen(engine, "commit", self._before_commit)
+        event.listen(self._without_transactions, "before_cursor_execute", self._before_commit)
 
     def commit(self, effects: Effects) -> Counts:
         """Commit a batch."""
@@ -75,7 +76,7 @@ class DyingStore(PostgresStore):
         self._reach(Step.AFTER_DATABASE_COMMIT)
         return counts
 
-    def _before_commit(self, _: Connection) -> None:
+    def _before_commit(self, *_: object) -> None:
         if getattr(self._batch, "is_written", False):
             self._reach(Step.BEFORE_DATABASE_COMMIT)
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from flagpost.cli import app
 from flagpost.core.calendar import HOUR_US
-from flagpost.core.effects import Effects, SpreadCounts
+from flagpost.core.effects import SpreadCounts
 from flagpost.core.spread import TrainedSpread, population_stability_index
 from flagpost.events import Partition
-from flagpost.postgres import additions
+from flagpost.postgres import spread
 from flagpost.postgres.drift import Counted, last_counted, read_daily_drift, read_drift
 from flagpost.postgres.spread import introduce_model
 from flagpost.postgres.times import to_us
@@ -40,7 +40,7 @@ def count(engine: Engine) -> Count:
         introduce_model(engine, model_version, [AMOUNT, IS_NIGHT])
         with engine.begin() as connection:
             counted = SpreadCounts(partition, hour_us, model_version, counts)
-            additions.add(connection, group, Effects([], spread=[counted]))
+            connection.execute(spread.insertion(text("true")), spread.parameters(group, [counted]))
 
     return count
 

@@ -211,21 +211,29 @@ def test_a_session_that_is_frozen_is_given_up_and_another_one_goes_on(connect: C
     engine = connect()
     store = PostgresStore(engine, GROUP, TimeLimit(0.5))
     store.acquire({A: 0})
-    with engine.connect() as connection:
-        pid = connection.scalar(text("SELECT pg_backend_pid()"))
-    assert pid
+    store.commit(Effects([step(A, 1, 0, 5)]))
+    pid = pid_of_commits(engine)
 
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(Unavailable):
-            store.commit(Effects([step(A, 1, 0, 10)], flagged=[flagged("t1")]))
-        assert store.acquire({A: 0}) == {A: Position(2, 0, None)}
+            store.commit(Effects([step(A, 1, 5, 10)], flagged=[flagged("t1")]))
+        assert store.acquire({A: 0}) == {A: Position(2, 5, None)}
     finally:
         os.kill(pid, signal.SIGCONT)
 
     assert wait_until(lambda: not is_alive(engine, pid), 10)
-    assert store.positions("transactions") == {A: Position(2, 0, None)}
-    assert store.commit(Effects([step(A, 2, 0, 10)])).n_in == 10
+    assert store.positions("transactions") == {A: Position(2, 5, None)}
+    assert store.commit(Effects([step(A, 2, 5, 10)])).n_in == 5
+
+
+def pid_of_commits(engine: Engine) -> int:
+    query = text(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND query LIKE '%n_labels%' AND pid <> pg_backend_pid()"
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def is_alive(engine: Engine, pid: int) -> bool:
@@ -275,6 +283,7 @@ def test_a_server_that_ends_the_session_is_unavailable_and_the_next_call_connect
 def test_a_session_that_died_while_idle_is_unavailable_once(connect: Connect) -> None:
     store, watcher = PostgresStore(connect(), GROUP), connect()
     store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 5)]))
     with watcher.connect() as connection:
         connection.execute(
             text(
@@ -284,8 +293,8 @@ def test_a_session_that_died_while_idle_is_unavailable_once(connect: Connect) ->
         )
 
     with pytest.raises(Unavailable):
-        store.commit(Effects([step(A, 1, 0, 10)]))
-    store.commit(Effects([step(A, 1, 0, 10)]))
+        store.commit(Effects([step(A, 1, 5, 10)]))
+    store.commit(Effects([step(A, 1, 5, 10)]))
 
 
 def test_flagged_rows_that_are_left_out_are_logged_as_a_count(connect: Connect) -> None:

@@ -3,8 +3,9 @@
 `python -m tests.torture.broken_member DEFECT DIRECTORY`
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,16 +28,17 @@ from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Chunk, Headers, Poll, Record, Source
 from flagpost.member import run_member
 from flagpost.postgres import (
-    additions,
+    batch,
     checkpoints,
     decisions,
     journal,
     labels,
     merging,
-    positions,
     spread,
     totals,
 )
+from flagpost.postgres.batch import Written
+from flagpost.postgres.store import PostgresStore
 from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
@@ -44,12 +46,39 @@ from flagpost.settings import Settings
 from flagpost.torture.member import NotingStore, obey, parts_in
 
 _ADVANCE = """
-UPDATE stream.positions
-   SET next_offset = :next_offset, event_time = greatest(event_time, :event_time),
+UPDATE stream.positions SET next_offset = :next_offset, event_time = greatest(event_time, :event_time),
        n_in = n_in + :n_in, n_clean = n_clean + :n_clean, n_flagged = n_flagged + :n_flagged,
        n_duplicate = n_duplicate + :n_duplicate, n_dead = n_dead + :n_dead
  WHERE topic = :topic AND partition = :partition AND "group" = :group AND {condition}
 """
+
+
+_COUNT_AGAIN = """
+UPDATE stream.positions SET n_clean = n_clean - 1, n_duplicate = n_duplicate + 1
+ WHERE topic = :topic AND partition = :partition AND "group" = :group
+"""
+ALWAYS = text("true")
+
+
+def write_where(condition: str, connection: Connection, group: str, effects: Effects) -> Written:
+    """Write a batch with only a part of the fence."""
+    advance_where(condition, connection, group, effects.advances)
+    for insertion, parameters in (
+        (journal.insertion(ALWAYS), journal.parameters(group, effects.segments)),
+        (decisions.insertion(ALWAYS), decisions.parameters(effects.flagged)),
+        (spread.insertion(ALWAYS), spread.parameters(group, effects.spread)),
+        (totals.insertion(ALWAYS), totals.parameters(group, effects.totals)),
+    ):
+        connection.execute(insertion, parameters)
+    known = Counter(label.partition for label in effects.labels)
+    known.subtract(
+        Partition(*row)
+        for row in connection.execute(labels.insertion(ALWAYS), labels.parameters(effects.labels))
+    )
+    for topic, number in known.elements():
+        where = {"topic": topic, "partition": number, "group": group}
+        connection.execute(text(_COUNT_AGAIN), where)
+    return Written(known.total(), 0)
 
 
 def advance_where(
@@ -66,20 +95,26 @@ def advance_where(
             "start_offset": step.start_offset,
             "next_offset": step.next_offset,
             "event_time": time,
-            **asdict(step.counts),
+            **step.counts.by_name,
         }
         if not connection.execute(text(_ADVANCE.format(condition=condition)), values).rowcount:
             raise Fenced({step.partition})
 
 
+def write_in_transactions(write: Callable[[Connection, str, Effects], Written]) -> None:
+    """Have another function write batches, between BEGIN and COMMIT."""
+    batch.write = write  # type: ignore[assignment]  # its arguments have no names
+    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
+
+
 def without_epoch(directory: Path) -> Parts:
-    positions.advance = partial(advance_where, "next_offset = :start_offset")
+    write_in_transactions(partial(write_where, "next_offset = :start_offset"))
     return parts_in(directory)
 
 
 def without_next_offset(directory: Path) -> Parts:
     """It tries again what may have been committed, and relies on the rows' keys."""
-    positions.advance = partial(advance_where, "epoch = :epoch")
+    write_in_transactions(partial(write_where, "epoch = :epoch"))
     return replace(parts_in(directory), open_store=store_in(directory, StubbornStore))
 
 
@@ -100,9 +135,7 @@ class StubbornStore(NotingStore):
 
 def with_plain_insert(directory: Path) -> Parts:
     """Flagged rows have a transaction of their own, and nothing tells that they are there."""
-    additions._ADD = journal.INSERT.add_cte(  # type: ignore[assignment]  # that is the defect
-        spread.INSERT.cte("added_spread"), totals.INSERT.cte("added_totals")
-    )
+    batch._TEXT = batch._TEXT.replace("ON CONFLICT (transaction_id) DO NOTHING", "")
     return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
 
 
@@ -127,7 +160,9 @@ def with_totals_of_their_own(directory: Path) -> Parts:
 class EarlyTotalsStore(NotingStore):
     def commit(self, effects: Effects) -> Counts:
         with self._transaction() as connection:
-            connection.execute(totals.INSERT, totals.parameters(self._group, effects.totals))
+            connection.execute(
+                totals.insertion(ALWAYS), totals.parameters(self._group, effects.totals)
+            )
         return super().commit(replace(effects, totals=[]))
 
 
@@ -140,7 +175,8 @@ class LateSpreadStore(NotingStore):
     def commit(self, effects: Effects) -> Counts:
         counts = super().commit(replace(effects, spread=[]))
         with self._transaction() as connection:
-            connection.execute(spread.INSERT, spread.parameters(self._group, effects.spread))
+            added = spread.parameters(self._group, effects.spread)
+            connection.execute(spread.insertion(ALWAYS), added)
         return counts
 
 
@@ -164,18 +200,19 @@ def telling_kafka_before_writing(directory: Path) -> Parts:
 def telling_kafka_before_committing(directory: Path) -> Parts:
     """Kafka is told when the position has moved, in a transaction that may never be committed."""
     opened = list[ConfluentSource]()
-    advance = positions.advance
+    write = batch.write
 
     def open_source(settings: Settings, topics: GroupTopics) -> Source:
         opened.append(open_confluent(settings, topics))
         return opened[0]
 
-    def advance_and_tell(connection: Connection, group: str, advances: Sequence[Advance]) -> None:
-        advance(connection, group, advances)
-        if advances:  # it is rehearsed before there is a source
-            tell_kafka(opened[0], {step.partition: step.next_offset for step in advances})
+    def write_and_tell(connection: Connection, group: str, effects: Effects) -> Written:
+        written = write(connection, group, effects)
+        if effects.advances:  # it is rehearsed before there is a source
+            tell_kafka(opened[0], {step.partition: step.next_offset for step in effects.advances})
+        return written
 
-    positions.advance = advance_and_tell
+    write_in_transactions(write_and_tell)
     return replace(parts_in(directory), open_source=open_source)
 
 
