@@ -46,12 +46,12 @@ from flagpost.settings import Settings
 from flagpost.torture.member import NotingStore, obey, parts_in
 
 _ADVANCE = """
-UPDATE stream.positions SET next_offset = :next_offset, event_time = greatest(event_time, :event_time),
+UPDATE stream.positions SET next_offset = :next_offset,
+       event_time = greatest(event_time, :event_time),
        n_in = n_in + :n_in, n_clean = n_clean + :n_clean, n_flagged = n_flagged + :n_flagged,
        n_duplicate = n_duplicate + :n_duplicate, n_dead = n_dead + :n_dead
  WHERE topic = :topic AND partition = :partition AND "group" = :group AND {condition}
 """
-
 
 _COUNT_AGAIN = """
 UPDATE stream.positions SET n_clean = n_clean - 1, n_duplicate = n_duplicate + 1
