@@ -22,7 +22,7 @@ from flagpost.postgres.time_limit import TimeLimit
 from flagpost.torture.waiting import wait_until
 from tests.contract.test_store_contract import NOON_US, flagged, label, segment
 
-A, B = Partition("transactions", 0), Partition("transactions", 1)
+A, B, C = (Partition("transactions", number) for number in range(3))
 GROUP = "scorers"
 
 Connect = Callable[..., Engine]
@@ -104,6 +104,31 @@ def test_a_takeover_waits_for_the_commit_under_way_and_starts_behind_it(
     assert takeover.result(timeout=10) == {A: Position(2, 10, None)}
 
 
+def test_a_commit_that_waits_for_an_announcement_is_done_once_and_whole(
+    connect: Connect, pool: ThreadPoolExecutor
+) -> None:
+    store, other = PostgresStore(connect(), GROUP), connect()
+    store.acquire({A: 0, B: 0, C: 0})
+
+    with other.begin() as under_way:
+        positions.announce(under_way, GROUP, {B: NOON_US, C: NOON_US}, {B: 1, C: 1})
+        waiting: Future[Counts] = pool.submit(
+            store.commit,
+            Effects(
+                [step(A, 1, 0, 10), step(B, 1, 0, 10), step(C, 1, 0, 10)],
+                segments=[segment(partition, 0, 10) for partition in (A, B, C)],
+                flagged=[flagged("t1")],
+            ),
+        )
+        wait_until_blocked(connect())
+
+    assert waiting.result(timeout=10).n_in == 30
+    found = store.positions("transactions")
+    assert {partition: at.next_offset for partition, at in found.items()} == {A: 10, B: 10, C: 10}
+    assert count_rows(connect(), "stream.journal") == 3
+    assert count_rows(connect(), "scores.fraud_transactions") == 1
+
+
 def test_a_commit_that_waits_for_a_takeover_is_fenced(
     connect: Connect, pool: ThreadPoolExecutor
 ) -> None:
@@ -113,7 +138,8 @@ def test_a_commit_that_waits_for_a_takeover_is_fenced(
     with new.begin() as under_way:
         positions.acquire(under_way, GROUP, "host:1", {B: 0})
         late: Future[Counts] = pool.submit(
-            former.commit, Effects([step(A, 1, 0, 10), step(B, 1, 0, 10)])
+            former.commit,
+            Effects([step(A, 1, 0, 10), step(B, 1, 0, 10)], segments=[segment(A, 0, 10)]),
         )
         wait_until_blocked(connect())
     with pytest.raises(Fenced) as fenced:
@@ -121,6 +147,7 @@ def test_a_commit_that_waits_for_a_takeover_is_fenced(
 
     assert fenced.value.partitions == {B}
     assert former.positions("transactions")[A].next_offset == 0
+    assert count_rows(connect(), "stream.journal") == 0
 
 
 def test_members_that_take_over_in_opposite_order_do_not_deadlock(
