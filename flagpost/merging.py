@@ -19,6 +19,9 @@ from flagpost.events import Partition
 MERGED_ROWS = 512
 """So many small rows are merged, if they are not large enough before."""
 
+FEWEST_ROWS = 32
+"""Of so many it is worth while when a large row ends them."""
+
 MOST_DUE = 1_000
 """So many merges wait at most. Older ones are forgotten; who loads the rows notes them again."""
 
@@ -54,6 +57,8 @@ class Merging:
         n_bytes = len(segment.columns)
         before = self._small.pop(segment.partition, None)
         if n_bytes >= SMALL_BYTES:
+            if before is not None and before.n_rows >= FEWEST_ROWS:
+                self._due.append(before)
             return
         span = Span(segment.partition, segment.start_offset, segment.end_offset, 1, n_bytes)
         if before is not None:

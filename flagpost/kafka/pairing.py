@@ -43,9 +43,9 @@ class Pairing:
         self._n_partitions: dict[str, int] = {}
 
     def learn(self, n_partitions: Mapping[str, int]) -> None:
-        """Take in how many partitions the topics have, of those that exist now."""
+        """Take in how many partitions topics have; of what is not told, the last number stays."""
         before = self._n_partitions
-        self._n_partitions = {
+        self._n_partitions = before | {
             topic: max(number, before.get(topic, 0)) for topic, number in n_partitions.items()
         }
 

@@ -55,7 +55,7 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
 
     That is journal segments, labels, flagged transactions, totals, and counts of how features
     spread. Labels that are stored already count as duplicates, not as clean. Either all of it is
-    done or nothing, also where the connection is in no transaction.
+    done or nothing, also where the connection is in no transaction. Without advances it is nothing.
 
     Raises:
         Fenced: a partition is no longer ours, or not where we left it; nothing was done.

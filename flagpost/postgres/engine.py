@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Engine, ExceptionContext, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -32,6 +32,8 @@ _SESSION = {
 }
 
 
+# What positions.py relies on, also where each statement is a transaction of its own.
+_FENCE = "-c default_transaction_isolation=read\\ committed"
 _ENGINE: dict[str, Any] = {
     "pool_size": 1,
     "max_overflow": 1,
@@ -54,12 +56,12 @@ def create_engine(database_url: str) -> Engine:
     """
     url = _parse(database_url)
     session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-    options = f"{session} {url.query.get('options', '')}".strip()
+    options = f"{session} {url.query.get('options', '')} {_FENCE}"
     # What the pool logs, with a trace, its caller is told by an error.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     return sqlalchemy.create_engine(
         url.set(query={**_LIBPQ, **url.query, "options": options}),
-        isolation_level="READ COMMITTED",  # the fence relies on it: see positions.py
+        isolation_level="READ COMMITTED",
         **_ENGINE,
     )
 
@@ -68,12 +70,18 @@ def without_transactions(engine: Engine) -> Engine:
     """Return an engine of the same database on which each statement is a transaction of its own.
 
     Its connections stay so: to change one each time it is taken costs as much as a BEGIN. It is
-    disposed of with the given one.
+    disposed of with the given one, and knows of no server that is gone for the given one.
     """
     sibling = sqlalchemy.create_engine(
         engine.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_ENGINE
     )
     event.listen(engine, "engine_disposed", lambda _: sibling.dispose())
+
+    def note_disconnect(context: ExceptionContext) -> None:
+        if context.is_disconnect:
+            sibling.dispose()
+
+    event.listen(engine, "handle_error", note_disconnect)
     return sibling
 
 

@@ -221,7 +221,7 @@ def note_error(connection: Connection, group: str, owner: str, error: str, at: d
         select(*_KEY)
         .where(StreamPosition.group == group, StreamPosition.owner == owner)
         .order_by(*_KEY)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .cte("owned")
     )
     noted = (

@@ -44,6 +44,7 @@ class PostgresStore:
         """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, [])
+            batch.write(connection, self._group, Effects([]))
         self._commit_as_statement(Effects([]))
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:

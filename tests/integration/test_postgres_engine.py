@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from flagpost.errors import BadConfiguration, FlagpostError, SchemaOutdated, Unavailable
 from flagpost.events import Partition
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.engine import create_engine
+from flagpost.postgres.engine import create_engine, without_transactions
 from flagpost.postgres.store import PostgresStore
 
 WRONG = "hunter2"
@@ -129,3 +129,38 @@ def test_the_url_may_set_options_of_its_own(database_url: str) -> None:
         assert connection.scalar(text("SHOW lock_timeout")) == "3s"
         assert connection.scalar(text("SHOW timezone")) == "UTC"
     own.dispose()
+
+
+def test_the_fence_has_the_isolation_that_it_relies_on_whatever_the_url_says(
+    database_url: str, driver: str
+) -> None:
+    options = r"-c default_transaction_isolation=serializable"
+    engine = create_engine(with_options(database_url, driver, options))
+    found = []
+    for each in (engine, without_transactions(engine)):
+        with each.connect() as connection:
+            found.append(connection.scalar(text("SHOW transaction_isolation")))
+    engine.dispose()
+
+    assert found == ["read committed", "read committed"]
+
+
+def test_a_server_that_was_away_is_unavailable_once_for_both_engines(
+    database_url: str, driver: str, engine: Engine
+) -> None:
+    both = create_engine(changed(database_url, driver))
+    store, partition = PostgresStore(both, "scorers"), Partition("transactions", 0)
+    store.rehearse()
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+    with pytest.raises(Unavailable):
+        store.acquire({partition: 0})
+    store.acquire({partition: 0})
+    store.rehearse()
+    both.dispose()

@@ -1,17 +1,21 @@
 """The worst moment for a connection to break: the client cannot know whether it has committed."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from flagpost.core.effects import Advance, Counts, Effects, Position
 from flagpost.errors import Fenced, Unavailable
 from flagpost.events import Partition
+from flagpost.postgres import positions
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
 from flagpost.torture.database_proxy import DatabaseProxy, proxy_before
 from tests.contract.test_store_contract import flagged, segment
+from tests.integration.test_postgres_store import wait_until_blocked
 
 A = Partition("transactions", 0)
 BATCH = Effects([Advance(A, 1, 0, 10, None, Counts(10, 9, 1, 0, 0))], flagged=[flagged("t1")])
@@ -44,6 +48,30 @@ def test_after_a_lost_reply_the_position_tells_what_was_written(
     with pytest.raises(Fenced):
         store.commit(BATCH)
     assert store.totals("transactions") == {A: Counts(10, 9, 1, 0, 0)}
+
+
+def test_a_commit_whose_sender_is_gone_takes_effect_or_does_not(
+    store: PostgresStore, proxy: DatabaseProxy, engine: Engine
+) -> None:
+    with ThreadPoolExecutor(1) as pool, engine.begin() as holder:
+        positions.announce(holder, "scorers", {A: 0}, {A: 1})
+        sent = pool.submit(store.commit, BATCH)
+        wait_until_blocked(engine)
+        proxy.cut()
+        with pytest.raises(Unavailable):
+            sent.result(timeout=10)
+
+    heir = PostgresStore(engine, "scorers")
+    [position] = heir.acquire({A: 0}).values()
+    [counts] = heir.totals("transactions").values()
+    assert (position.next_offset, counts.n_in) in [(0, 0), (10, 10)]
+    assert count_flagged(engine) == counts.n_flagged
+
+
+def count_flagged(engine: Engine) -> int:
+    with engine.connect() as connection:
+        query = text("SELECT count(*) FROM scores.fraud_transactions")
+        return int(connection.execute(query).scalar_one())
 
 
 def test_after_a_commit_that_never_arrived_nothing_is_written(

@@ -10,7 +10,7 @@ from flagpost.core.effects import Segment
 from flagpost.core.segment import MERGED_BYTES, SMALL_BYTES
 from flagpost.errors import SchemaOutdated, Unavailable
 from flagpost.events import Partition
-from flagpost.merging import MERGED_ROWS, Merging
+from flagpost.merging import FEWEST_ROWS, MERGED_ROWS, Merging
 from tests.contract.memory_store import Database, MemoryStore
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
@@ -110,12 +110,22 @@ def test_a_span_is_due_when_it_is_large_enough(
 def test_large_segments_are_left_alone_and_nothing_is_merged_over_them(
     merging: Merging, store: Noting, background: Later
 ) -> None:
-    note(merging, A, 0, MERGED_ROWS - 1)
-    note(merging, A, MERGED_ROWS - 1, 3 * MERGED_ROWS, SMALL_BYTES)
+    note(merging, A, 0, FEWEST_ROWS - 1)
+    note(merging, A, FEWEST_ROWS - 1, 3 * MERGED_ROWS, SMALL_BYTES)
     note(merging, A, 5 * MERGED_ROWS, MERGED_ROWS - 1)
     merge_all(merging, background)
 
     assert store.asked == []
+
+
+def test_a_large_segment_makes_those_before_it_due_if_they_are_worth_it(
+    merging: Merging, store: Noting, background: Later
+) -> None:
+    note(merging, A, 0, FEWEST_ROWS)
+    note(merging, A, FEWEST_ROWS, 1, SMALL_BYTES)
+    merge_all(merging, background)
+
+    assert store.asked == [(A, 0, FEWEST_ROWS)]
 
 
 def test_one_merge_is_under_way_at_a_time(
