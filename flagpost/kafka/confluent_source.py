@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flagpost.errors import FlagpostError, MemberReplaced, Unavailable
 from flagpost.events import Partition
@@ -118,6 +119,7 @@ class ConfluentSource:
         self._replaced_at = -math.inf
         self._brokers = ConfluentBrokers(access, topics.all)
         self._note_topics(group.REQUEST_SECONDS)
+        self._ask_for_followers()
         self._subscribe()
 
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
@@ -167,6 +169,15 @@ class ConfluentSource:
             on_revoke=self._lose,
             on_lost=self._lose,
         )
+
+    def _ask_for_followers(self) -> None:
+        """Have the client know where topics are that it does not subscribe to.
+
+        When it is to read of one that it does not know, it looks a second later.
+        """
+        for topic in self._topics.following:
+            with suppress(KafkaException):  # then it takes that second
+                self._consumer.list_topics(topic, group.REQUEST_SECONDS)
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         """See `Source.seek`."""
