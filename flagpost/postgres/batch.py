@@ -25,11 +25,7 @@ _WRITE = select(
     func.coalesce(_moving.c.n_known, text("0")).label("n_known"),
     select(func.count()).select_from(_added).scalar_subquery().label("n_added"),
 ).select_from(
-    positions.MINE.outerjoin(
-        _moving,
-        (_moving.c.topic == positions.MINE.c.topic)
-        & (_moving.c.partition == positions.MINE.c.partition),
-    )
+    positions.MINE.outerjoin(_moving, positions.same_partition(_moving, positions.MINE))
 ).add_cte(
     positions.ALL_MINE,
     _new_labels,
@@ -74,7 +70,4 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
         mine = {Partition(row.topic, row.partition) for row in rows}
         raise Fenced({advance.partition for advance in effects.advances} - mine)
     n_added = rows[0].n_added if rows else 0
-    return Written(
-        sum(row.n_known for row in rows),
-        len(effects.flagged) - n_added,
-    )
+    return Written(sum(row.n_known for row in rows), len(effects.flagged) - n_added)

@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 
 from flagpost.core.effects import Segment
 from flagpost.events import Partition
-from flagpost.postgres.recordset import recordset, typed_recordset
+from flagpost.postgres.recordset import recordset
 from flagpost.postgres.tables import JournalSegment
 from flagpost.postgres.times import to_datetime, to_us
 
@@ -47,11 +47,10 @@ _WRITTEN = (
     JournalSegment.min_ts,
     JournalSegment.max_ts,
 )
-_segments = typed_recordset(
+_segments = recordset(
     "segments",
-    *(column(written.key, written.type) for written in _WRITTEN),
-    column("first_byte", Integer),
-    column("n_bytes", Integer),
+    *_WRITTEN,
+    extra=[column("first_byte", Integer), column("n_bytes", Integer)],
 )
 # The columns of all segments are sent as one run of bytes, as they are: JSON would double them.
 _columns = func.substring(

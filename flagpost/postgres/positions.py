@@ -174,12 +174,19 @@ def identify(
     return {Partition(row.topic, row.partition): row.topic_id for row in rows}
 
 
+def same_partition(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Say whether rows of two things are of the same partition."""
+    return and_(one.c.topic == other.c.topic, one.c.partition == other.c.partition)
+
+
 def moving(new_labels: CTE) -> CTE:
     """Return `ALL_MINE`, and `n_known`: how many labels of each partition are not new."""
     new = select(*new_labels.c, func.count().label("n_new")).group_by(*new_labels.c).subquery()
     n_known = ALL_MINE.c.n_labels - func.coalesce(new.c.n_new, text("0"))
-    is_same = and_(new.c.topic == ALL_MINE.c.topic, new.c.partition == ALL_MINE.c.partition)
-    return select(ALL_MINE, n_known.label("n_known")).outerjoin(new, is_same).cte("moving")
+    joined = select(ALL_MINE, n_known.label("n_known")).outerjoin(
+        new, same_partition(new, ALL_MINE)
+    )
+    return joined.cte("moving")
 
 
 def move_on(moving: CTE) -> Update:

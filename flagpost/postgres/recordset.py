@@ -21,15 +21,12 @@ def recordset(
 ) -> TableValuedAlias:
     """Return a table whose rows are the parameter `name`: a list of dicts by column name.
 
-    Its columns have the names and the types of the given ones. What a row leaves out is null.
+    Its columns have the names and the types of the given ones; `extra` ones are of no table. What
+    a row leaves out is null.
     """
-    return typed_recordset(name, *(column(c.key, c.type) for c in columns), *extra)
-
-
-def typed_recordset(name: str, *columns: ColumnClause[Any]) -> TableValuedAlias:
-    """Return the same with columns that are no columns of a table."""
     rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB))
-    return rows.table_valued(*columns).render_derived(name, with_types=True)
+    typed = (column(c.key, c.type) for c in columns)
+    return rows.table_valued(*typed, *extra).render_derived(name, with_types=True)
 
 
 def to_json(value: object) -> str:

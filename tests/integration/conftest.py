@@ -1,6 +1,7 @@
 """Fixtures of the tests that ask PostgreSQL itself."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine
@@ -14,3 +15,10 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for the database; all are done when the test is."""
+    with ThreadPoolExecutor() as pool:
+        yield pool

@@ -10,6 +10,7 @@ from flagpost.events import Partition
 from flagpost.postgres.driver_errors import translated
 from flagpost.postgres.engine import create_engine, without_transactions
 from flagpost.postgres.store import PostgresStore
+from tests.integration.sessions import end_other_sessions
 
 WRONG = "hunter2"
 DRIVERS = ["postgresql+psycopg", "postgresql+psycopg2"]
@@ -151,13 +152,7 @@ def test_a_server_that_was_away_is_unavailable_once_for_both_engines(
     both = create_engine(changed(database_url, driver))
     store, partition = PostgresStore(both, "scorers"), Partition("transactions", 0)
     store.rehearse()
-    with engine.connect() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
+    end_other_sessions(engine)
 
     with pytest.raises(Unavailable):
         store.acquire({partition: 0})

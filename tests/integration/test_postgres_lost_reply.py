@@ -15,7 +15,7 @@ from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
 from flagpost.torture.database_proxy import DatabaseProxy, proxy_before
 from tests.contract.test_store_contract import flagged, segment
-from tests.integration.test_postgres_store import wait_until_blocked
+from tests.integration.sessions import wait_until_blocked
 
 A = Partition("transactions", 0)
 BATCH = Effects([Advance(A, 1, 0, 10, None, Counts(10, 9, 1, 0, 0))], flagged=[flagged("t1")])

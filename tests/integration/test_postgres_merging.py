@@ -16,7 +16,8 @@ from flagpost.postgres.rewinding import read_rewindable, rewind
 from flagpost.postgres.store import PostgresStore
 from flagpost.rewind_plan import plan_to_offset
 from tests.contract.packed import commit, packed
-from tests.integration.test_postgres_store import Connect, wait_until_blocked
+from tests.integration.sessions import wait_until_blocked
+from tests.integration.test_postgres_store import Connect
 
 A, B, C = (Partition("transactions", number) for number in range(3))
 GROUP = "scorers"
@@ -33,12 +34,6 @@ def connect(database_url: str) -> Iterator[Connect]:
             return engine
 
         yield connect
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as pool:
-        yield pool
 
 
 @pytest.fixture

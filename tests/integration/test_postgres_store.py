@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from flagpost.postgres.store import PostgresStore
 from flagpost.postgres.time_limit import TimeLimit
 from flagpost.torture.waiting import wait_until
 from tests.contract.test_store_contract import NOON_US, flagged, label, segment
+from tests.integration.sessions import end_other_sessions, wait_until_blocked
 
 A, B, C = (Partition("transactions", number) for number in range(3))
 GROUP = "scorers"
@@ -43,31 +43,9 @@ def connect(request: pytest.FixtureRequest, database_url: str) -> Iterator[Conne
         yield connect
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as pool:
-        yield pool
-
-
 def step(partition: Partition, epoch: int, start: int, end: int) -> Advance:
     n = end - start
     return Advance(partition, epoch, start, end, None, Counts(n, n, 0, 0, 0))
-
-
-def wait_until_blocked(watcher: Engine) -> int:
-    """Wait until a session of this database waits for a lock, and return its pid."""
-    query = text(
-        "SELECT pid FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with watcher.connect() as connection:
-            pid = connection.scalar(query)
-        if pid is not None:
-            return int(pid)
-        time.sleep(0.005)
-    pytest.fail("no session waits for a lock")
 
 
 def test_a_fenced_commit_leaves_no_trace(connect: Connect) -> None:
@@ -311,13 +289,7 @@ def test_a_session_that_died_while_idle_is_unavailable_once(connect: Connect) ->
     store, watcher = PostgresStore(connect(), GROUP), connect()
     store.acquire({A: 0})
     store.commit(Effects([step(A, 1, 0, 5)]))
-    with watcher.connect() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
+    end_other_sessions(watcher)
 
     with pytest.raises(Unavailable):
         store.commit(Effects([step(A, 1, 5, 10)]))
