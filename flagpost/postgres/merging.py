@@ -52,43 +52,36 @@ _checkpoint = (
     )
     .scalar_subquery()
 )
-_found = select(JournalSegment.start_offset, _checkpoint.label("checkpoint")).where(*_IN_SPAN).cte()
-_run = (
-    select(
-        _found.c.start_offset,
-        func.min(_found.c.start_offset).over(partition_by=_found.c.checkpoint).label("first"),
-        func.count().over(partition_by=_found.c.checkpoint).label("n_rows"),
-    )
-    .cte("run")
-)  # fmt: skip
+# All rows go, also one that stays alone: to find those apart would be a join of the rows with
+# themselves, which the planner makes a loop in a loop while it has no statistics of a young table.
 _taken = (
     delete(JournalSegment)
-    .where(*_IN_SPAN, JournalSegment.start_offset == _run.c.start_offset, _run.c.n_rows > 1)
+    .where(*_IN_SPAN)
     .returning(
         JournalSegment.start_offset,
         JournalSegment.end_offset,
         JournalSegment.min_ts,
         JournalSegment.max_ts,
         JournalSegment.columns,
-        _run.c.first,
-        _run.c.n_rows,
+        _checkpoint.label("checkpoint"),
     )
     .cte("taken")
 )
+_n_seen = select(func.count()).select_from(JournalSegment).where(*_IN_SPAN).scalar_subquery()
 _TAKE = (
     select(
-        func.min(_taken.c.start_offset),
-        func.max(_taken.c.end_offset),
-        func.min(_taken.c.min_ts),
-        func.max(_taken.c.max_ts),
+        func.min(_taken.c.start_offset).label("start"),
+        func.max(_taken.c.end_offset).label("end"),
+        func.min(_taken.c.min_ts).label("min_ts"),
+        func.max(_taken.c.max_ts).label("max_ts"),
         func.string_agg(
             _taken.c.columns, aggregate_order_by(literal_column("''"), _taken.c.start_offset)
-        ),
-        func.count(),
-        func.min(_taken.c.n_rows),
+        ).label("columns"),
+        func.count().label("n_rows"),
+        _n_seen.label("n_seen"),
     )
-    .group_by(_taken.c.first)
-    .order_by(_taken.c.first)
+    .group_by(_taken.c.checkpoint)
+    .order_by(func.min(_taken.c.start_offset))
 )
 _PUT_BACK = journal.insertion(text("true"))
 
@@ -113,13 +106,17 @@ def merge_rows(
     }
     connection.execute(_IN_BACKGROUND)
     connection.execute(_HOLD, where)
-    n_taken, merged = 0, list[Segment]()
-    for start, end, min_ts, max_ts, columns, n_found, n_rows in connection.execute(_TAKE, where):
-        if n_found < n_rows:
-            raise Unavailable(f"somebody else has merged {partition.topic}[{partition.number}]")
-        n_taken += n_found
-        times_us = to_us(min_ts), to_us(max_ts)
-        merged.append(Segment(partition, start, end, *times_us, merge(bytes(columns))))
+    taken = connection.execute(_TAKE, where).all()
+    n_taken = sum(row.n_rows for row in taken)
+    if taken and n_taken < taken[0].n_seen:
+        raise Unavailable(f"somebody else has merged {partition.topic}[{partition.number}]")
+    merged = [
+        Segment(
+            partition, row.start, row.end, to_us(row.min_ts), to_us(row.max_ts),
+            merge(bytes(row.columns)),
+        )
+        for row in taken
+    ]  # fmt: skip
     if merged:
         connection.execute(_PUT_BACK, journal.parameters(group, merged))
     return n_taken - len(merged)
