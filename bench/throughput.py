@@ -34,6 +34,8 @@ def measure_throughput(bench: Bench, on_progress: OnProgress) -> Section:
     """Drain and score the same topic with every client."""
     log = find_log(bench.events)
     settings = bench.filled(log, PARTITIONS)
+    for client in bench.clients:
+        measure(settings, client, Kind.START, bench.events)  # compiles kernels, on a new checkout
     plan = list(product(bench.clients, Kind))
     runs = [
         measure(settings, client, kind, bench.events)

@@ -32,7 +32,7 @@ class Style(StrEnum):
     """How the client is set up.
 
     DEFAULTS: as it comes. AS_WORKER: with the fetch settings and polls of Flagpost's source.
-    COLLECTOR_OFF: the same with Python's garbage collector off, as Flagpost's source does it.
+    COLLECTOR_OFF: the same with the garbage collector off, as Flagpost polls librdkafka.
     """
 
     DEFAULTS = "defaults"

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from kafka.consumer.fetcher import ConsumerRecord
-
 from flagpost.events import Partition
+from flagpost.kafka.record_batches import Records
 
 
 class Backlog:
@@ -16,39 +15,54 @@ class Backlog:
     """
 
     def __init__(self) -> None:
-        self._records: dict[Partition, list[ConsumerRecord]] = {}
+        self._batches: dict[Partition, list[Records]] = {}
 
-    def add(self, partition: Partition, records: Iterable[ConsumerRecord]) -> None:
+    def add(self, partition: Partition, batches: Iterable[Records]) -> None:
         """Append what was fetched."""
-        self._records.setdefault(partition, []).extend(records)
+        self._batches.setdefault(partition, []).extend(batches)
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget the records of `partitions`."""
         for partition in partitions:
-            self._records.pop(partition, None)
+            self._batches.pop(partition, None)
 
     def first_offset(self, partition: Partition) -> int | None:
         """The offset that is taken next, or None where nothing is kept."""
-        records = self._records.get(partition)
-        return int(records[0].offset) if records else None
+        batches = self._batches.get(partition)
+        return int(batches[0].offsets[0]) if batches else None
 
     def size(self, flows: Callable[[Partition], bool]) -> int:
         """How many records can be taken now."""
-        return sum(len(records) for p, records in self._records.items() if flows(p))
+        return sum(self._sizes(flows).values())
 
     def take(
         self, limit: int, flows: Callable[[Partition], bool]
-    ) -> dict[Partition, list[ConsumerRecord]]:
+    ) -> dict[Partition, list[Records]]:
         """Take up to `limit` records of the partitions that flow, evenly where all have enough."""
-        taken: dict[Partition, list[ConsumerRecord]] = {}
-        flowing = sorted(
-            (p for p in self._records if flows(p)), key=lambda p: len(self._records[p])
-        )
-        for place, partition in enumerate(flowing):
-            share = -(-limit // (len(flowing) - place))
-            records = self._records[partition]
-            taken[partition], self._records[partition] = records[:share], records[share:]
-            limit -= len(taken[partition])
-            if not self._records[partition]:
-                del self._records[partition]
-        return {partition: records for partition, records in taken.items() if records}
+        sizes = self._sizes(flows)
+        taken: dict[Partition, list[Records]] = {}
+        for place, partition in enumerate(sorted(sizes, key=sizes.__getitem__)):
+            share = min(sizes[partition], -(-limit // (len(sizes) - place)))
+            limit -= share
+            batches = self._batches.pop(partition)
+            taken[partition], rest = _parted(batches, share)
+            if rest:
+                self._batches[partition] = rest
+        return {partition: batches for partition, batches in taken.items() if batches}
+
+    def _sizes(self, flows: Callable[[Partition], bool]) -> dict[Partition, int]:
+        return {
+            partition: sum(map(len, batches))
+            for partition, batches in self._batches.items()
+            if flows(partition)
+        }
+
+
+def _parted(batches: list[Records], n: int) -> tuple[list[Records], list[Records]]:
+    """Part the first `n` records from the others."""
+    for i, batch in enumerate(batches):
+        if n < len(batch):
+            cut = [batch.part(slice(n))] if n else []
+            return batches[:i] + cut, [batch.part(slice(n, None)), *batches[i + 1 :]]
+        n -= len(batch)
+    return batches, []

@@ -6,10 +6,8 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
@@ -20,16 +18,16 @@ from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.backlog import Backlog
-from flagpost.kafka.collection import collection_paused
+from flagpost.kafka.batch_fetcher import BatchFetcher
 from flagpost.kafka.kafka_python_errors import is_passing, translated
 from flagpost.kafka.leading_assignor import LeadingAssignor, complete_assignments
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
+from flagpost.kafka.record_batches import Records
+from flagpost.kafka.record_layout import load_kernel
 from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.kafka.topic_watch import TopicWatch, missing
-
-_value = attrgetter("value")
 
 FETCH_BYTES = 8 << 20
 PARTITION_FETCH_BYTES = 512 << 10
@@ -57,24 +55,35 @@ CONSUMER_CONFIG = {
 
 @dataclass(frozen=True, slots=True)
 class KafkaPythonChunk:
-    """The records of one partition as the client returns them."""
+    """The records of one partition, in the batches in which they were fetched."""
 
     partition: Partition
-    records: list[ConsumerRecord]
+    batches: list[Records]
     values: list[bytes | None]
 
     @property
     def next_offset(self) -> int:
         """The last record's offset + 1."""
-        return int(self.records[-1].offset) + 1
+        return int(self.batches[-1].offsets[-1]) + 1
 
     def offset(self, index: int) -> int:
         """The offset of record `index`."""
-        return int(self.records[index].offset)
+        batch, within = self._locate(index)
+        return int(batch.offsets[within])
 
     def record(self, index: int) -> Record:
-        """Record `index` with everything it carries."""
-        record = self.records[index]
+        """Record `index` with everything it carries.
+
+        Raises:
+            MustStop: what it carries besides its value is damaged.
+        """
+        batch, within = self._locate(index)
+        offset = int(batch.offsets[within])
+        try:
+            record = batch.whole[offset]
+        except KafkaError as error:
+            partition = f"{self.partition.topic}[{self.partition.number}]"
+            raise translated(error, f"reading {partition} at offset {offset}") from error
         timestamp_ms = record.timestamp if record.timestamp is not None else -1
         return Record(
             key=record.key,
@@ -82,6 +91,13 @@ class KafkaPythonChunk:
             headers=list(record.headers),
             timestamp_ms=timestamp_ms if timestamp_ms >= 0 else None,
         )
+
+    def _locate(self, index: int) -> tuple[Records, int]:
+        for batch in self.batches:
+            if index < len(batch):
+                break
+            index -= len(batch)
+        return batch, index
 
 
 class KafkaPythonSource:
@@ -121,6 +137,8 @@ class KafkaPythonSource:
                 error,
                 "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
+        load_kernel()
+        self._consumer._fetcher.__class__ = BatchFetcher  # noqa: SLF001
         complete_assignments(self._consumer._coordinator, self._completed)  # noqa: SLF001
         self._consumer.subscribe(
             sorted(self._topics), listener=_Listener(self._consumer, assignor, self._membership)
@@ -231,14 +249,14 @@ class KafkaPythonSource:
     def _fetch(self, timeout_seconds: float) -> None:
         self._finish_join()
         try:
-            with collection_paused():
-                fetched = self._consumer.poll(timeout_seconds * 1000, max_records=sys.maxsize)
+            fetched = self._consumer.poll(timeout_seconds * 1000, max_records=sys.maxsize)
         except KafkaError as error:
             if not is_passing(error):
                 raise translated(error, "reading") from error
         else:
             for native, records in fetched.items():
-                self._backlog.add(Partition(*native), records)
+                batches = [record.value for record in records]
+                self._backlog.add(Partition(*native), batches)
 
     def _finish_join(self) -> None:
         """Go on with a join that an earlier poll has begun.
@@ -254,8 +272,8 @@ class KafkaPythonSource:
     def _take_chunks(self, max_messages: int) -> list[Chunk]:
         taken = self._backlog.take(max_messages, self._membership.flows)
         return [
-            KafkaPythonChunk(partition, records, list(map(_value, records)))
-            for partition, records in taken.items()
+            KafkaPythonChunk(partition, batches, [v for batch in batches for v in batch.values])
+            for partition, batches in taken.items()
         ]
 
     def _send_commits(self, offsets: Mapping[Partition, int]) -> None:

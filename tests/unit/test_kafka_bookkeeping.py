@@ -1,8 +1,8 @@
 """What both Kafka sources keep in mind between polls."""
 
-from typing import NamedTuple
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from kafka import TopicPartition
 from structlog.testing import capture_logs
@@ -16,6 +16,7 @@ from flagpost.kafka.kafka_python_source import _Listener
 from flagpost.kafka.leading_assignor import LeadingAssignor
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.reachability import Reachability
+from flagpost.kafka.record_batches import Records
 from flagpost.kafka.topic_watch import TopicWatch
 
 A, B, C = (Partition("t", number) for number in range(3))
@@ -72,41 +73,48 @@ def test_a_pause_of_what_somebody_else_has_is_not_kept() -> None:
     assert membership.flows(A)
 
 
-class FetchedRecord(NamedTuple):
-    offset: int
+def batch(first_offset: int, count: int) -> Records:
+    offsets = np.arange(first_offset, first_offset + count)
+    return Records(offsets, [b"%d" % offset for offset in offsets], {})
 
 
-def records(count: int) -> list[FetchedRecord]:
-    return [FetchedRecord(offset) for offset in range(count)]
+def offsets_of(batches: list[Records]) -> list[int]:
+    return [offset for each in batches for offset in each.offsets.tolist()]
 
 
 def test_a_backlog_is_taken_evenly_and_in_order() -> None:
     backlog = Backlog()
-    backlog.add(A, records(100))
-    backlog.add(B, records(3))
-    backlog.add(C, records(100))
+    backlog.add(A, [batch(0, 7), batch(7, 50)])
+    backlog.add(A, [batch(57, 43)])
+    backlog.add(B, [batch(0, 3)])
+    backlog.add(C, [batch(0, 100)])
 
     taken = backlog.take(43, lambda _: True)
 
-    assert {p: len(r) for p, r in taken.items()} == {A: 20, B: 3, C: 20}
+    assert {p: len(offsets_of(batches)) for p, batches in taken.items()} == {A: 20, B: 3, C: 20}
     assert backlog.first_offset(A) == 20
     assert backlog.first_offset(B) is None
     rest = backlog.take(1000, lambda _: True)
-    assert taken[A] + rest[A] == records(100)
+    assert offsets_of(taken[A] + rest[A]) == list(range(100))
+    assert [value for each in taken[A] for value in each.values] == [b"%d" % n for n in range(20)]
+    assert backlog.size(lambda _: True) == 0
 
 
 def test_a_backlog_takes_no_more_than_its_limit() -> None:
     backlog = Backlog()
     for partition in (A, B, C):
-        backlog.add(partition, records(5))
+        backlog.add(partition, [batch(0, 5)])
 
-    assert sum(map(len, backlog.take(2, lambda _: True).values())) == 2
+    taken = backlog.take(2, lambda _: True)
+
+    assert sum(len(offsets_of(batches)) for batches in taken.values()) == 2
+    assert backlog.size(lambda _: True) == 13
 
 
 def test_a_backlog_keeps_what_does_not_flow() -> None:
     backlog = Backlog()
-    backlog.add(A, records(5))
-    backlog.add(B, records(5))
+    backlog.add(A, [batch(0, 5)])
+    backlog.add(B, [batch(0, 5)])
 
     assert backlog.size(lambda p: p != A) == 5
     assert set(backlog.take(100, lambda p: p != A)) == {B}
