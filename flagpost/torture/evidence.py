@@ -14,8 +14,10 @@ from flagpost.core.history import Int64s
 from flagpost.core.segment import Entries, LabelEntries, unpack
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import Place, SegmentRow, Standing
 from flagpost.torture.delivered import Delivered
+from flagpost.torture.invariants.journal import SegmentRow
+from flagpost.torture.invariants.positions import Standing
+from flagpost.torture.invariants.violations import Place
 from flagpost.torture.truth import Cell, FlaggedRow, KeptRow, LabelRow, Letter, Sums
 
 ScoredRow = TypeVar("ScoredRow", FlaggedRow, KeptRow)

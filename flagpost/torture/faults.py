@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flagpost.model import FraudModel
-from flagpost.torture.checks import Silence
 from flagpost.torture.crew import Crew, Member, frozen
 from flagpost.torture.dying_member import Step
 from flagpost.torture.gauge import Gauge
+from flagpost.torture.invariants.progress import Silence
 from flagpost.torture.plan import FEWEST_MEMBERS, MOST_MEMBERS, Fault, Kind
 from flagpost.torture.servers import Servers
 from flagpost.torture.site import SESSION_SECONDS, Site

@@ -17,7 +17,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from flagpost.local import kafka_properties
-from flagpost.torture.checks import Harm, Violation
+from flagpost.torture.invariants.violations import Harm, Violation
 from flagpost.torture.run import Episode, Outcome
 from flagpost.torture.site import SESSION_SECONDS
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from flagpost.core.effects import Counts
 from flagpost.logs import LogBatch
-from flagpost.torture.checks import Harm, Silence, Violation
 from flagpost.torture.crew import Crew
 from flagpost.torture.faults import Scene, inject
 from flagpost.torture.feed import parts_of, sending
 from flagpost.torture.gauge import Gauge, Offsets
+from flagpost.torture.invariants.progress import Silence
+from flagpost.torture.invariants.violations import Harm, Violation
 from flagpost.torture.ledger import open_ledger, owners_now
 from flagpost.torture.plan import Fault, Kind, Plan
 from flagpost.torture.servers import Servers

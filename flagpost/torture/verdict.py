@@ -9,9 +9,11 @@ from sqlalchemy.engine import make_url
 from flagpost.clock import latest_event_time_us
 from flagpost.core.effects import Counts
 from flagpost.events import Partition, TransactionDecoder
-from flagpost.torture import checks, evidence
-from flagpost.torture.checks import Silence, Truths, Violation
+from flagpost.torture import evidence
 from flagpost.torture.delivered import read_topics
+from flagpost.torture.invariants import journal, kafka, passwords, positions, progress, tables
+from flagpost.torture.invariants.progress import Silence
+from flagpost.torture.invariants.violations import Truths, Violation
 from flagpost.torture.kafka_commits import read_commits
 from flagpost.torture.ledger import read_steps, read_takeovers
 from flagpost.torture.offline_scores import score_offline
@@ -52,38 +54,38 @@ def compare(
     labels = _of_topic(truths, site.labels_topic)
     letters = read_topics(site.kafka_bootstrap, [site.dead_letter_topic])
     takeovers, steps = read_takeovers(site.database_url), read_steps(site.database_url)
-    yield from checks.check_steps(steps, truths)
-    yield from checks.check_owners(steps)
-    positions = evidence.read_positions(site.database_url)
-    yield from checks.check_ends(positions, steps, truths)
-    yield from checks.check_standings(positions, truths)
-    yield from checks.check_standings(evidence.read_checkpoints(site.database_url), truths)
+    yield from positions.check_steps(steps, truths)
+    yield from positions.check_owners(steps)
+    ends = evidence.read_positions(site.database_url)
+    yield from positions.check_ends(ends, steps, truths)
+    yield from positions.check_standings(ends, truths)
+    yield from positions.check_standings(evidence.read_checkpoints(site.database_url), truths)
     openings = evidence.read_openings(site.database_url)
-    yield from checks.check_checkpoints(openings, steps, truths)
+    yield from positions.check_checkpoints(openings, steps, truths)
     commits = read_commits(site.kafka_bootstrap, site.name)
-    yield from checks.check_kafka(commits, steps)
-    yield from checks.check_told(commits, positions)
-    yield from checks.check_flagged(evidence.read_flagged(site.database_url), transactions)
-    yield from checks.check_kept(evidence.read_kept(site.database_url), transactions)
-    yield from checks.check_totals(evidence.read_totals(site.database_url), transactions)
-    yield from checks.check_spread(evidence.read_spread(site.database_url), transactions)
-    yield from checks.check_labels(evidence.read_labels(site.database_url), labels)
-    yield from checks.check_journal(evidence.read_journal(site.database_url), truths)
+    yield from kafka.check_kafka(commits, steps)
+    yield from kafka.check_told(commits, ends)
+    yield from tables.check_flagged(evidence.read_flagged(site.database_url), transactions)
+    yield from tables.check_kept(evidence.read_kept(site.database_url), transactions)
+    yield from tables.check_totals(evidence.read_totals(site.database_url), transactions)
+    yield from tables.check_spread(evidence.read_spread(site.database_url), transactions)
+    yield from tables.check_labels(evidence.read_labels(site.database_url), labels)
+    yield from journal.check_journal(evidence.read_journal(site.database_url), truths)
     segments = evidence.read_segments(site.database_url)
-    yield from checks.check_segments(segments, openings, truths)
-    yield from checks.check_dead_letters(
+    yield from journal.check_segments(segments, openings, truths)
+    yield from tables.check_dead_letters(
         chain.from_iterable(evidence.buried(letter) for letter in letters), truths
     )
-    yield from checks.check_progress(checks.chances_of(silences, takeovers, steps, truths))
+    yield from progress.check_progress(progress.chances_of(silences, takeovers, steps, truths))
     headers = {"the dead letters": "".join(map(evidence.header_texts, letters))}
     password = make_url(site.database_url).password
-    yield from checks.check_no_secret({**logs, **headers}, [str(password)])
+    yield from passwords.check_no_secret({**logs, **headers}, [str(password)])
 
 
 def n_chances(site: Site, truths: Truths, silences: Sequence[Silence]) -> int:
     """Return during how many silences the others had something to go on with."""
     takeovers, steps = read_takeovers(site.database_url), read_steps(site.database_url)
-    chances = checks.chances_of(silences, takeovers, steps, truths)
+    chances = progress.chances_of(silences, takeovers, steps, truths)
     return len({chance.silence for chance in chances})
 
 

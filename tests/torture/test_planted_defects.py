@@ -12,9 +12,9 @@ import pytest
 
 from flagpost.model import FraudModel
 from flagpost.settings import PRETRAINED_MODEL, KafkaClient
-from flagpost.torture.checks import Harm
 from flagpost.torture.database_proxy import proxy_before
 from flagpost.torture.disturbed_log import write_disturbed_log
+from flagpost.torture.invariants.violations import Harm
 from flagpost.torture.plan import Fault, Kind, Plan
 from flagpost.torture.run import MEMBER, Outcome, torture
 from flagpost.torture.site import Site

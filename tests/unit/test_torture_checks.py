@@ -13,31 +13,27 @@ from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Counts
 from flagpost.events import Partition
 from flagpost.postgres.times import to_us
-from flagpost.torture.checks import (
-    Harm,
-    SegmentRow,
-    Silence,
+from flagpost.torture.invariants.journal import SegmentRow, check_journal, check_segments
+from flagpost.torture.invariants.kafka import check_kafka, check_told
+from flagpost.torture.invariants.passwords import check_no_secret
+from flagpost.torture.invariants.positions import (
     Standing,
-    Violation,
-    chances_of,
     check_checkpoints,
-    check_dead_letters,
     check_ends,
-    check_flagged,
-    check_journal,
-    check_kafka,
-    check_kept,
-    check_labels,
-    check_no_secret,
     check_owners,
-    check_progress,
-    check_segments,
-    check_spread,
     check_standings,
     check_steps,
-    check_told,
+)
+from flagpost.torture.invariants.progress import Silence, chances_of, check_progress
+from flagpost.torture.invariants.tables import (
+    check_dead_letters,
+    check_flagged,
+    check_kept,
+    check_labels,
+    check_spread,
     check_totals,
 )
+from flagpost.torture.invariants.violations import Harm, Violation
 from flagpost.torture.kafka_commits import KafkaCommit
 from flagpost.torture.ledger import Step, Takeover
 from flagpost.torture.truth import (
