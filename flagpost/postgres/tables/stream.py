@@ -106,7 +106,7 @@ class StreamCheckpoint(Base):
 
 
 class JournalSegment(Base):
-    """Accepted transactions of one batch and partition, or of several that were merged."""
+    """What one batch accepted of a partition, or several batches that were merged."""
 
     __tablename__ = "journal"
     __table_args__ = (
@@ -114,8 +114,9 @@ class JournalSegment(Base):
         Index(None, "topic", "partition", "group", "max_ts"),
         {
             "schema": "stream",
-            "comment": "Accepted transactions, packed, one row per batch and partition. Customer "
-            "and terminal histories are rebuilt from it after a restart or a rebalance.",
+            "comment": "Accepted transactions and labels, packed, a row per batch and partition or "
+            "several that were merged. Customer and terminal histories are rebuilt from it after a "
+            "restart or a rebalance.",
         },
     )
 
@@ -127,7 +128,7 @@ class JournalSegment(Base):
         primary_key=True, comment="Consumer group; groups share no state"
     )
     start_offset: Mapped[int] = mapped_column(
-        primary_key=True, autoincrement=False, comment="Offset of the first message of the batch"
+        primary_key=True, autoincrement=False, comment="Offset of the first message"
     )
     end_offset: Mapped[int] = mapped_column(
         comment="Offset behind the last message; duplicates and dead letters leave gaps inside"
