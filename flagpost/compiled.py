@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 @cache
 def _cache_directory() -> str:
-    sources = [path.read_bytes() for path in sorted(PACKAGE.glob("*.py"))]
+    sources = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]
     kernels = [source for source in sources if b"@compiled" in source]
     core = [path.read_bytes() for path in sorted(PACKAGE.glob("core/*.py"))]
     digest = sha256(b"\0".join(kernels + core)).hexdigest()

@@ -4,13 +4,17 @@ import logging
 import sys
 import time
 from base64 import urlsafe_b64encode
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
+from numpy.typing import NDArray
 
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
@@ -59,17 +63,23 @@ class KafkaPythonChunk:
 
     partition: Partition
     batches: list[Records]
+    offsets: NDArray[np.int64]
     values: list[bytes | None]
+
+    @classmethod
+    def of(cls, partition: Partition, batches: list[Records]) -> Self:
+        """Bring batches that follow each other together."""
+        offsets = np.concatenate([batch.offsets for batch in batches])
+        return cls(partition, batches, offsets, [v for batch in batches for v in batch.values])
 
     @property
     def next_offset(self) -> int:
         """The last record's offset + 1."""
-        return int(self.batches[-1].offsets[-1]) + 1
+        return int(self.offsets[-1]) + 1
 
     def offset(self, index: int) -> int:
         """The offset of record `index`."""
-        batch, within = self._locate(index)
-        return int(batch.offsets[within])
+        return int(self.offsets[index])
 
     def record(self, index: int) -> Record:
         """Record `index` with everything it carries.
@@ -77,8 +87,9 @@ class KafkaPythonChunk:
         Raises:
             MustStop: what it carries besides its value is damaged.
         """
-        batch, within = self._locate(index)
-        offset = int(batch.offsets[within])
+        offset = self.offset(index)
+        last_offsets = [int(batch.offsets[-1]) for batch in self.batches]
+        batch = self.batches[bisect_left(last_offsets, offset)]
         try:
             record = batch.whole[offset]
         except KafkaError as error:
@@ -91,13 +102,6 @@ class KafkaPythonChunk:
             headers=list(record.headers),
             timestamp_ms=timestamp_ms if timestamp_ms >= 0 else None,
         )
-
-    def _locate(self, index: int) -> tuple[Records, int]:
-        for batch in self.batches:
-            if index < len(batch):
-                break
-            index -= len(batch)
-        return batch, index
 
 
 class KafkaPythonSource:
@@ -120,6 +124,7 @@ class KafkaPythonSource:
         self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(self._topics)
         self._client: KafkaNetClient
+        load_kernel()
         assignor = LeadingAssignor(topics.leading)
         try:
             self._consumer = KafkaConsumer(
@@ -137,7 +142,6 @@ class KafkaPythonSource:
                 error,
                 "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
-        load_kernel()
         self._consumer._fetcher.__class__ = BatchFetcher  # noqa: SLF001
         complete_assignments(self._consumer._coordinator, self._completed)  # noqa: SLF001
         self._consumer.subscribe(
@@ -271,10 +275,7 @@ class KafkaPythonSource:
 
     def _take_chunks(self, max_messages: int) -> list[Chunk]:
         taken = self._backlog.take(max_messages, self._membership.flows)
-        return [
-            KafkaPythonChunk(partition, batches, [v for batch in batches for v in batch.values])
-            for partition, batches in taken.items()
-        ]
+        return [KafkaPythonChunk.of(partition, batches) for partition, batches in taken.items()]
 
     def _send_commits(self, offsets: Mapping[Partition, int]) -> None:
         if not offsets:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
-from kafka.record.abc import ABCRecord, ABCRecords
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError, KafkaError
+from kafka.record.abc import ABCRecord, ABCRecordBatch, ABCRecords
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.structs import TopicPartition
@@ -62,6 +62,19 @@ class PartitionBatches(Fetcher.PartitionRecords):
         batches = _Batches(records, self.fetch_offset)
         unpacked: Iterator[ABCRecord] = super()._unpack_records(partition, batches, None, None)
         return unpacked
+
+    def take(self, n: int | None = None) -> list[ConsumerRecord]:
+        """Return what there is up to the end or to a damaged batch; then raise.
+
+        The client would keep what is left behind the damage, never finish it, and go round in
+        circles if the partition was paused meanwhile. Here it is fetched and refused again.
+        """
+        try:
+            taken: list[ConsumerRecord] = super().take(n)
+        except KafkaError:
+            self.drain()
+            raise
+        return taken
 
 
 class _Batches:
@@ -124,7 +137,12 @@ def read(batch: DefaultRecordBatch) -> Records:
         CorruptRecordError: it is made up otherwise than its head says.
     """
     packed = batch._buffer  # noqa: SLF001
-    batch._maybe_uncompress()  # noqa: SLF001 - the client does it when it iterates
+    try:
+        batch._maybe_uncompress()  # noqa: SLF001 - the client does it when it iterates
+    except KafkaError:
+        raise
+    except Exception as error:  # each codec has errors of its own
+        raise _corrupt(batch, f"cannot be decompressed: {error!r}") from error
     content = bytes(batch._buffer)  # noqa: SLF001
     n = batch.records_count
     n_possible = n if 0 <= n <= len(content) else 0
@@ -137,7 +155,7 @@ def read(batch: DefaultRecordBatch) -> Records:
         value_starts,
         value_ends,
     ):
-        raise CorruptRecordError(f"the batch at offset {batch.base_offset} is not what it says")
+        raise _corrupt(batch, "is not made up as it says")
     values = [
         content[start:end] if start >= 0 else None
         for start, end in zip(value_starts.tolist(), value_ends.tolist(), strict=True)
@@ -162,14 +180,18 @@ def read_legacy(batch: LegacyRecordBatch) -> Records:
     """Read all records of a batch from before Kafka 0.11, as the client does.
 
     Raises:
-        CorruptRecordError: a checksum is wrong.
+        CorruptRecordError: a checksum is wrong, or offsets do not rise.
     """
-    records = _by_offset(batch)
-    if not all(record.validate_crc() for record in records.values()):
-        raise CorruptRecordError(f"a record from offset {batch.base_offset} on fails its checksum")
-    values = [record.value for record in records.values()]
-    return Records(np.fromiter(records, np.int64), values, records)
+    records = list(batch)
+    offsets = np.array([record.offset for record in records], np.int64)
+    if not all(record.validate_crc() for record in records) or np.any(np.diff(offsets) <= 0):
+        raise _corrupt(batch, "has a record that fails its checksum, or is out of order")
+    return Records(offsets, [record.value for record in records], _by_offset(records))
 
 
-def _by_offset(batch: Iterable[ABCRecord]) -> dict[int, ABCRecord]:
-    return {record.offset: record for record in batch}
+def _by_offset(records: Iterable[ABCRecord]) -> dict[int, ABCRecord]:
+    return {record.offset: record for record in records}
+
+
+def _corrupt(batch: ABCRecordBatch, problem: str) -> CorruptRecordError:
+    return CorruptRecordError(f"the batch at offset {batch.base_offset} {problem}")

@@ -79,6 +79,8 @@ def _number(content: NDArray[np.uint8], position: int) -> tuple[int, int]:
     for place in range(min(_LONGEST_VARINT, content.size - position)):
         byte = content[position + place]
         number |= np.uint64(byte & _DIGITS) << np.uint64(7 * place)
+        if place == _LONGEST_VARINT - 1 and byte > 1:
+            break
         if byte <= _DIGITS:
             sign = -np.int64(number & np.uint64(1))
             return int(np.int64(number >> np.uint64(1)) ^ sign), position + place + 1
@@ -95,4 +97,4 @@ def _behind(content: NDArray[np.uint8], position: int, size: int) -> int:
 
 def load_kernel() -> None:
     """Have the kernel compiled or loaded, so that the first fetch does not wait for it."""
-    find_records(np.empty(0, np.uint8), 0, 0, *np.empty((3, 0), np.int64))
+    find_records(np.frombuffer(b"0", np.uint8), 0, 0, *np.empty((3, 0), np.int64))

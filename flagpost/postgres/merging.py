@@ -52,11 +52,25 @@ _checkpoint = (
     )
     .scalar_subquery()
 )
-# All rows go, also one that stays alone: to find those apart would be a join of the rows with
-# themselves, which the planner makes a loop in a loop while it has no statistics of a young table.
+_between_checkpoints = (
+    select(
+        JournalSegment.start_offset,
+        func.count().over(partition_by=_checkpoint).label("n_rows"),
+    )
+    .where(*_IN_SPAN)
+    .subquery()
+)
+# An array and no join: the planner makes that a loop in a loop while it has no statistics of a
+# young table, and a merge took PostgreSQL 100 ms instead of 5.
+_seen = (
+    select(func.array_agg(_between_checkpoints.c.start_offset).label("start_offsets"))
+    .where(_between_checkpoints.c.n_rows > 1)
+    .cte("seen")
+)
+_start_offsets = select(_seen.c.start_offsets).scalar_subquery()
 _taken = (
     delete(JournalSegment)
-    .where(*_IN_SPAN)
+    .where(*_IN_SPAN, JournalSegment.start_offset == func.any(_start_offsets))
     .returning(
         JournalSegment.start_offset,
         JournalSegment.end_offset,
@@ -67,7 +81,6 @@ _taken = (
     )
     .cte("taken")
 )
-_n_seen = select(func.count()).select_from(JournalSegment).where(*_IN_SPAN).scalar_subquery()
 _TAKE = (
     select(
         func.min(_taken.c.start_offset).label("start"),
@@ -78,7 +91,7 @@ _TAKE = (
             _taken.c.columns, aggregate_order_by(literal_column("''"), _taken.c.start_offset)
         ).label("columns"),
         func.count().label("n_rows"),
-        _n_seen.label("n_seen"),
+        func.cardinality(_start_offsets).label("n_seen"),
     )
     .group_by(_taken.c.checkpoint)
     .order_by(func.min(_taken.c.start_offset))

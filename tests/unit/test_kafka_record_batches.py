@@ -1,6 +1,7 @@
 """Batches are read at once, and as the client reads them record by record."""
 
 import struct
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.structs import TopicPartition
 
-from flagpost.kafka.record_batches import PartitionBatches, Records, read
+from flagpost.kafka.record_batches import PartitionBatches, Records, read, read_legacy
 
 PARTITION = TopicPartition("transactions", 0)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -165,6 +166,37 @@ def test_a_batch_that_fails_its_checksum_is_refused_behind_those_that_do_not() -
     assert partition.next_fetch_offset == FIRST_OFFSET + 4
     with pytest.raises(CorruptRecordError, match="crc"):
         partition.take()
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=[*CODECS][1:])
+def test_what_cannot_be_decompressed_is_damaged(codec: int) -> None:
+    batch = batch_of(ENTRIES * 20, codec)
+
+    with pytest.raises(CorruptRecordError):  # what zstd gives of a part is too short
+        taken(sound(batch, batch[HEAD_BYTES:][:-20]))
+
+
+def test_nothing_is_kept_of_a_damaged_batch() -> None:
+    """The client would go round in circles, if its partition was paused before anybody looked."""
+    fetched = batch_of(ENTRIES) + sound(
+        saying(3, batch_of(ENTRIES)), batch_of(ENTRIES)[HEAD_BYTES:]
+    )
+    partition = PartitionBatches(FIRST_OFFSET, PARTITION, MemoryRecords(fetched))
+    partition.take()
+
+    with pytest.raises(CorruptRecordError):
+        partition.take()
+
+    assert not partition
+
+
+def test_old_records_with_the_same_offset_are_refused() -> None:
+    [record] = MemoryRecords(batch_of([(None, b"a", [])], 0, 1)).next_batch()
+    batch = MagicMock(base_offset=FIRST_OFFSET)
+    batch.__iter__.return_value = [record, record]
+
+    with pytest.raises(CorruptRecordError, match="out of order"):
+        read_legacy(batch)
 
 
 @given(st.data())
