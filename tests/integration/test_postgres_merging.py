@@ -142,6 +142,26 @@ def test_a_row_that_goes_away_meanwhile_leaves_the_others(
     assert bounds(store) == [(1, 2), (2, 3), (3, 4)]
 
 
+def test_rows_that_stay_alone_are_not_written_again(connect: Connect) -> None:
+    """Those of a slow stream, one an hour, are looked at whenever somebody loads them."""
+    store = PostgresStore(connect(), GROUP)
+    store.acquire({A: 0})
+    for start in range(4):
+        commit(store, packed(A, start, start + 1), opens_hour=True)
+    before = writers(connect())
+
+    assert store.merge_segments(A, 0, 4) == 0
+
+    assert writers(connect()) == before
+
+
+def writers(engine: Engine) -> list[tuple[int, str]]:
+    """Return which transaction wrote each row."""
+    query = text("SELECT start_offset, xmin::text FROM stream.journal ORDER BY 1")
+    with engine.connect() as connection:
+        return [(offset, writer) for offset, writer in connection.execute(query)]
+
+
 def test_a_reader_sees_the_rows_of_when_it_began(connect: Connect, store: PostgresStore) -> None:
     for start in range(4, 60):  # more than are fetched at once
         commit(store, packed(A, start, start + 1))
