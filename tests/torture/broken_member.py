@@ -58,6 +58,7 @@ UPDATE stream.positions SET n_clean = n_clean - 1, n_duplicate = n_duplicate + 1
  WHERE topic = :topic AND partition = :partition AND "group" = :group
 """
 ALWAYS = text("true")
+FEW_MESSAGES = 40
 
 
 def write_where(condition: str, connection: Connection, group: str, effects: Effects) -> Written:
@@ -104,7 +105,7 @@ def advance_where(
 def write_in_transactions(write: Callable[[Connection, str, Effects], Written]) -> None:
     """Have another function write batches, between BEGIN and COMMIT."""
     batch.write = write  # type: ignore[assignment]  # its arguments have no names
-    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
+    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign, assignment]
 
 
 def without_epoch(directory: Path) -> Parts:
@@ -115,7 +116,7 @@ def without_epoch(directory: Path) -> Parts:
 def without_next_offset(directory: Path) -> Parts:
     """It tries again what may have been committed, and relies on the rows' keys."""
     write_in_transactions(partial(write_where, "epoch = :epoch"))
-    return replace(parts_in(directory), open_store=store_in(directory, StubbornStore))
+    return polling_few(replace(parts_in(directory), open_store=store_in(directory, StubbornStore)))
 
 
 class StubbornStore(NotingStore):
@@ -264,7 +265,19 @@ def with_little_slack(directory: Path) -> Parts:
 def merging_often(directory: Path) -> Parts:
     """No defect: rows are merged while anything goes wrong."""
     merging_of_member.MERGED_ROWS = 3
-    return parts_in(directory)
+    return polling_few(parts_in(directory))
+
+
+def polling_few(parts: Parts) -> Parts:
+    """Have many small batches, however busy the machine: there is always one more to come."""
+
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
+        source = parts.open_source(settings, topics)
+        poll = source.poll
+        source.poll = lambda _, timeout_seconds: poll(FEW_MESSAGES, timeout_seconds)  # type: ignore[method-assign, assignment]
+        return source
+
+    return replace(parts, open_source=open_source)
 
 
 def with_merges_that_drop(directory: Path) -> Parts:
