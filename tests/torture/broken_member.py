@@ -105,7 +105,7 @@ def advance_where(
 def write_in_transactions(write: Callable[[Connection, str, Effects], Written]) -> None:
     """Have another function write batches, between BEGIN and COMMIT."""
     batch.write = write  # type: ignore[assignment]  # its arguments have no names
-    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign, assignment]
+    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
 
 
 def without_epoch(directory: Path) -> Parts:
