@@ -29,10 +29,13 @@ R = TypeVar("R")
 
 @cache
 def _cache_directory() -> str:
-    sources = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]
-    kernels = [source for source in sources if b"@compiled" in source]
-    core = [path.read_bytes() for path in sorted(PACKAGE.glob("core/*.py"))]
-    digest = sha256(b"\0".join(kernels + core)).hexdigest()
+    sources = {path: path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
+    hashed = [
+        source
+        for path, source in sources.items()
+        if b"@compiled" in source or path.parent == PACKAGE / "core"
+    ]
+    digest = sha256(b"\0".join(hashed)).hexdigest()
     return str(PACKAGE / "__pycache__" / f"kernels-{digest[:16]}")
 
 

@@ -14,8 +14,8 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
-from numpy.typing import NDArray
 
+from flagpost.core.history import Int64s
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
@@ -63,7 +63,7 @@ class KafkaPythonChunk:
 
     partition: Partition
     batches: list[Records]
-    offsets: NDArray[np.int64]
+    offsets: Int64s  # (n,)
     values: list[bytes | None]
 
     @classmethod

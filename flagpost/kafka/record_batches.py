@@ -19,8 +19,8 @@ from kafka.record.abc import ABCRecord, ABCRecordBatch, ABCRecords
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.structs import TopicPartition
-from numpy.typing import NDArray
 
+from flagpost.core.history import Int64s
 from flagpost.kafka.record_layout import find_records
 
 
@@ -37,7 +37,7 @@ class Records:
     There may be gaps between offsets, which compaction leaves.
     """
 
-    offsets: NDArray[np.int64]  # (n,)
+    offsets: Int64s  # (n,)
     values: list[bytes | None]
     whole: Whole
 

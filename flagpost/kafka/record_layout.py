@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flagpost.compiled import compiled
-
-Int64s = NDArray[np.int64]
+from flagpost.core.history import Int64s
 
 NOWHERE = -1
 """The position behind something that does not end within the bytes."""
