@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from flagpost.core.calendar import DAY_US
+from flagpost.core.calendar import DAY_US, has_passed
 from flagpost.core.effects import Advance, Effects, Position
 from flagpost.core.features import RETENTION_US
 from flagpost.core.state import State
@@ -13,14 +13,8 @@ from flagpost.errors import OffsetLost
 from flagpost.event_order import EventOrder
 from flagpost.events import Partition
 from flagpost.kafka.source import Source
-from flagpost.merging import Merging
 from flagpost.peers import Peers
-
-JOURNAL_RETENTION_US = 400 * DAY_US
-"""For so long at least a transaction that is sent again is known to have been decided."""
-
-SHORTENING_US = 10 * DAY_US
-"""How far event time goes until the journal is shortened again."""
+from flagpost.upkeep import Upkeep
 
 log = structlog.get_logger()
 
@@ -38,17 +32,16 @@ class Ownership:
         state: State,
         order: EventOrder,
         peers: Peers,
-        merging: Merging,
+        upkeep: Upkeep,
     ) -> None:
         self._source = source
         self._store = store
         self._state = state
         self._order = order
         self._peers = peers
-        self._merging = merging
+        self._upkeep = upkeep
         self.positions: dict[Partition, Position] = {}
         self._committed: dict[Partition, Position] = {}
-        self._aged: dict[Partition, int] = {}  # event times of partitions whose journal has grown
         self.wanted: set[Partition] = set()
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
@@ -72,7 +65,7 @@ class Ownership:
         if self.positions.pop(partition, None) is not None:
             self._order.drop(partition)
             self._state.forget(partition)
-            self._merging.forget(partition)
+            self._upkeep.forget(partition)
             self._peers.part(partition, self._committed.pop(partition))
 
     def take_over(self) -> None:
@@ -113,7 +106,7 @@ class Ownership:
     def _load_state(self, positions: dict[Partition, Position]) -> None:
         for partition in positions:
             self._state.forget(partition)  # a load that failed half way may have left something
-            self._merging.forget(partition)
+            self._upkeep.forget(partition)
         since = {
             partition: position.event_time_us - RETENTION_US
             for partition, position in positions.items()
@@ -121,7 +114,7 @@ class Ownership:
         }
         for segment in self._store.load_segments(positions.keys(), since):
             self._state.fold(segment)
-            self._merging.note(segment)
+            self._upkeep.note(segment)
 
     def reached_us(self, partition: Partition) -> int | None:
         """Return the event time up to which one of our partitions was read."""
@@ -139,7 +132,7 @@ class Ownership:
         """
         for segment in effects.segments:
             if segment.partition in self._committed:
-                self._merging.note(segment)
+                self._upkeep.note(segment)
         for step in effects.advances:
             before = self._committed.get(step.partition)
             if before is None:
@@ -147,26 +140,9 @@ class Ownership:
             self._committed[step.partition] = step.position
             if step.event_time_us is None:
                 continue
-            if _has_passed(DAY_US, before.event_time_us, step.event_time_us):
+            self._upkeep.pass_time(step.partition, before.event_time_us, step.event_time_us)
+            if has_passed(DAY_US, before.event_time_us, step.event_time_us):
                 self._state.forget_idle(step.partition, step.event_time_us)
-            if _has_passed(SHORTENING_US, before.event_time_us, step.event_time_us):
-                self._aged[step.partition] = step.event_time_us
-
-    def shorten_journal(self) -> None:
-        """Drop what is too old, once in ten event days. Blocks then.
-
-        Raises:
-            Unavailable: the same call may succeed later.
-        """
-        if self._aged:
-            before = {p: us - JOURNAL_RETENTION_US for p, us in self._aged.items()}
-            self._store.forget_segments(before)
-            self._aged.clear()
-
-
-def _has_passed(span_us: int, before_us: int | None, now_us: int) -> bool:
-    """Say whether event time came to another span, counted from 1970; it never goes back."""
-    return before_us is None or now_us // span_us > before_us // span_us
 
 
 def _named(numbers: dict[Partition, int]) -> dict[str, int]:

@@ -42,12 +42,12 @@ from flagpost.errors import Fenced, FlagpostError, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
-from flagpost.merging import Merging
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
 from flagpost.processing import Commit, Processing
 from flagpost.settings import KeepScores
 from flagpost.tally import Tally
+from flagpost.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
 """How long an empty poll waits: how soon an idle worker notices that it shall stop."""
@@ -58,11 +58,11 @@ PEER_SECONDS = 0.01
 GATHER_SECONDS = 0.005
 """How far apart small batches are polled: more commits a second cost more than waiting for one."""
 
-SCORING_SECONDS = 0.01
+SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
 
-PIECES_OF_A_BATCH = 4
-"""Small polls of a partition go into one batch while they are at most this part of a large one."""
+POLLS_AHEAD = 12
+"""So many full polls are held at most while others are scored: three batches of four partitions."""
 
 LONGEST_PAUSE_SECONDS = 2
 """The longest pause between two attempts while a server is away: how soon its return is noticed."""
@@ -98,7 +98,7 @@ class Worker:
         decoder: MessageDecoder,
         rules: ScoringRules,
         dead_share: DeadShare,
-        merging: Merging,
+        upkeep: Upkeep,
         stop: Event,
         *,
         batch_messages: int,
@@ -112,9 +112,9 @@ class Worker:
         self._latest_event_time_us = latest_event_time_us
         state = State()
         peers = Peers(source, store, state)
-        self._order = EventOrder(source, peers, at_once=batch_messages // PIECES_OF_A_BATCH)
-        self._merging = merging
-        self._held = Ownership(source, store, state, self._order, peers, merging)
+        self._order = EventOrder(source, peers, at_once=batch_messages)
+        self._upkeep = upkeep
+        self._held = Ownership(source, store, state, self._order, peers, upkeep)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
         self._away: Trouble | None = None
         self._stop = stop
@@ -166,13 +166,12 @@ class Worker:
         self._order.hold([piece for piece in pieces if piece.partition in self._held.positions])
         if self._held.wanted:
             self._held.take_over()
-        is_full = self._order.n_held >= self._batch_messages
+        is_full = self._order.n_held >= POLLS_AHEAD * self._batch_messages
         if not is_full and not self._processing.is_scored_within(SCORING_SECONDS):
             return  # there is time to read more
         with self._heeding_fences():
             self._pass_on()
-        self._held.shorten_journal()
-        self._merging.go_on()
+        self._upkeep.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
             self._polled_at = polled_at

@@ -14,8 +14,7 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
-from flagpost import event_order, peers
-from flagpost import merging as merging_of_member
+from flagpost import event_order, peers, upkeep
 from flagpost.core import alignment
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
@@ -264,7 +263,7 @@ def with_little_slack(directory: Path) -> Parts:
 
 def merging_often(directory: Path) -> Parts:
     """No defect: rows are merged while anything goes wrong."""
-    merging_of_member.MERGED_ROWS = 3
+    upkeep.MERGED_ROWS = 3
     return polling_few(parts_in(directory))
 
 
