@@ -34,7 +34,7 @@ class EventOrder:
     """
 
     def __init__(self, source: Source, peers: Peers, at_once: int) -> None:
-        """Release at most `at_once` messages of a partition together, or a single larger poll."""
+        """Release about `at_once` messages together, or a single larger poll of a partition."""
         self._source = source
         self._peers = peers
         self._at_once = at_once

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     model: Path = PRETRAINED_MODEL
     kafka_client: KafkaClient = "kafka-python"
     mapping: Path | None = None
-    batch_messages: int = Field(default=5_000, ge=1, le=1_000_000)
+    batch_messages: int = Field(default=20_000, ge=1, le=1_000_000)
     max_dead_share: float = Field(default=0.05, ge=0, le=1)
     max_future_days: float = Field(default=1.0, ge=0, le=36_500)
     keep_scores: KeepScores = "flagged"

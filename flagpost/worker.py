@@ -61,8 +61,11 @@ GATHER_SECONDS = 0.005
 SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
 
-POLLS_AHEAD = 12
-"""So many full polls are held at most while others are scored: three batches of four partitions."""
+POLLS_OF_A_BATCH = 4
+"""How often one looks, while a batch is read, whether the scores of the one before are there."""
+
+BATCHES_AHEAD = 3
+"""So many are held at most: some partitions were read further than they may be scored yet."""
 
 LONGEST_PAUSE_SECONDS = 2
 """The longest pause between two attempts while a server is away: how soon its return is noticed."""
@@ -108,7 +111,8 @@ class Worker:
         self._source = source
         self._store = store
         self._decoder = decoder
-        self._batch_messages = batch_messages
+        self._poll_messages = max(1, batch_messages // POLLS_OF_A_BATCH)
+        self._most_held = BATCHES_AHEAD * batch_messages
         self._latest_event_time_us = latest_event_time_us
         state = State()
         peers = Peers(source, store, state)
@@ -156,7 +160,7 @@ class Worker:
 
     def _step(self) -> None:
         self._gather()
-        poll = self._source.poll(self._batch_messages, self._patience_seconds())
+        poll = self._source.poll(self._poll_messages, self._patience_seconds())
         polled_at = time.monotonic()
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
@@ -166,7 +170,7 @@ class Worker:
         self._order.hold([piece for piece in pieces if piece.partition in self._held.positions])
         if self._held.wanted:
             self._held.take_over()
-        is_full = self._order.n_held >= POLLS_AHEAD * self._batch_messages
+        is_full = self._order.n_held >= self._most_held
         if not is_full and not self._processing.is_scored_within(SCORING_SECONDS):
             return  # there is time to read more
         with self._heeding_fences():

@@ -18,6 +18,9 @@ from flagpost.events import Partition
 ALIGNED_WITHIN_US = 12 * HOUR_US
 """How far, in event time, a partition may be ahead of the slowest one that has more to come."""
 
+MOST_SHARES = 4
+"""Into no more shares a batch is parted: a commit costs some milliseconds, however small it is."""
+
 
 class Alignment(Generic[M]):
     """Holds pieces back until the others have come near.
@@ -86,11 +89,12 @@ class Alignment(Generic[M]):
     def release(self, until_us: int | None, at_once: int) -> list[Piece[M]]:
         """Give out what is held up to a stream time, as at most one piece of each partition.
 
-        Without a time everything may go; but of a partition at most `at_once` messages, unless its
-        first piece alone has more, and never far beyond what stays behind.
+        Without a time everything may go; but about `at_once` messages together, unless first pieces
+        have more, and never far beyond what stays behind.
         """
+        share = self._share_of(at_once)
         numbers = {
-            partition: _n_at_once(pieces, at_once)
+            partition: _n_at_once(pieces, share)
             for partition, pieces in self._held.items()
             if pieces
         }
@@ -98,6 +102,11 @@ class Alignment(Generic[M]):
         until_us = min((us for us in limits if us is not None), default=None)
         taken = [_take(self._held[p], number, until_us) for p, number in numbers.items()]
         return [united(pieces) for pieces in taken if pieces]
+
+    def _share_of(self, at_once: int) -> int:
+        """Return how many messages a partition may give; who holds little does not count."""
+        n_rich = sum(MOST_SHARES * self.n_held_of(partition) > at_once for partition in self._held)
+        return at_once // min(max(n_rich, 1), MOST_SHARES)
 
     def _left_behind_us(self, numbers: Mapping[Partition, int]) -> list[int | None]:
         """Return the stream times at which partitions go on after so many pieces."""
@@ -108,10 +117,10 @@ class Alignment(Generic[M]):
         return [int(us[0]) for us in times if us is not None]
 
 
-def _n_at_once(pieces: Iterable[Piece[M]], at_once: int) -> int:
+def _n_at_once(pieces: Iterable[Piece[M]], share: int) -> int:
     """Count the pieces from the first on that have at most so many messages; one at least."""
     sums = accumulate(piece.n_messages for piece in pieces)
-    return max(1, sum(1 for _ in takewhile(at_once.__ge__, sums)))
+    return max(1, sum(1 for _ in takewhile(share.__ge__, sums)))
 
 
 def _take(pieces: deque[Piece[M]], number: int, until_us: int | None) -> list[Piece[M]]:

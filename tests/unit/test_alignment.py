@@ -68,9 +68,22 @@ def test_nobody_goes_far_beyond_what_stays_behind_a_piece() -> None:
 def test_small_pieces_of_a_partition_go_together() -> None:
     alignment = held(piece(A, 1), piece(A, 2, 3), piece(A, 4), piece(B, 1), piece(B, 3, 5))
 
-    assert released(alignment, 3 * DAY_US, at_once=3) == {A: [1, 2, 3], B: [1, 3]}
-    assert released(alignment, None, at_once=3) == {A: [4], B: [5]}
+    assert released(alignment, 3 * DAY_US, at_once=6) == {A: [1, 2, 3], B: [1, 3]}
+    assert released(alignment, None, at_once=6) == {A: [4], B: [5]}
     assert alignment.is_empty
+
+
+def test_a_partition_that_holds_little_leaves_its_share_to_the_others() -> None:
+    alignment = held(*(piece(A, 1) for _ in range(9)), *(piece(B, 1) for _ in range(2)))
+
+    assert released(alignment, None, at_once=8) == {A: [1] * 8, B: [1, 1]}
+    assert released(alignment, None, at_once=8) == {A: [1]}
+
+
+def test_partitions_that_hold_much_give_the_same() -> None:
+    alignment = held(*(piece(p, 1) for p in (A, B) for _ in range(9)))
+
+    assert released(alignment, None, at_once=8) == {A: [1] * 4, B: [1] * 4}
 
 
 def test_united_pieces_know_their_messages() -> None:
