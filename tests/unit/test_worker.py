@@ -187,7 +187,7 @@ def worker(
     store: MemoryStore,
     letters: Letters | None = None,
     stop: Event | None = None,
-    poll_messages: int = 7,
+    poll_messages: int = 2,
     max_dead_share: float = 1.0,
     keep: KeepScores = "flagged",
 ) -> Worker:
@@ -378,13 +378,21 @@ def test_a_partition_that_was_taken_away_is_left_alone_after_a_failure_too(
 
 
 @in_threads
-def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(database: Database) -> None:
+def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log: Log = {A: payments([1], range(1, 9)), B: []}
-    given, reported = Event(), Event()
+    scored, given, reported = Event(), Event(), Event()
+
+    def score_and_tell(*arguments: object) -> object:
+        scored.set()
+        return cast("Callable[..., object]", score_transactions)(*arguments)
+
+    monkeypatch.setattr("flagpost.processing.score_transactions", score_and_tell)
 
     class Rebalanced(MemorySource):
         def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
-            if self.position(A):  # the first commit is on its way
+            if scored.is_set():  # so the first commit is on its way
                 assert given.wait(10)
             poll = super().poll(max_messages, timeout_seconds)
             if poll.assigned == {B}:
