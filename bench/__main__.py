@@ -85,7 +85,7 @@ def main(
         int | None, typer.Option(min=1, help="Runs of a figure; 3 if not quick.")
     ] = None,
     client: Annotated[KafkaClient | None, typer.Option(help="This one alone, not both.")] = None,
-    batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a poll.")] = None,
+    batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a batch.")] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where the report goes: bench/results if all parts ran."),

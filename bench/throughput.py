@@ -23,7 +23,7 @@ END_TO_END = "end to end"
 
 _HOW = (
     "{events:,} transactions and {labels:,} labels of {mean_bytes:.0f} bytes in {partitions} "
-    "partitions each, {batch_messages:,} messages a poll. A drain looks at each message and "
+    "partitions each, batches of {batch_messages:,} messages. A drain looks at each message and "
     "counts. End to end means all features, labels, the journal and the flagged rows, each effect "
     "once. Rates run from the first batch to the last message or commit; the whole process "
     "includes the start of Python. What a start takes was measured with nothing to read."
