@@ -15,6 +15,9 @@ The functions marked `@compiled` are called from the kernels in `customers`, `te
 everything as it was, its caller grows the arena in Python and calls again.
 """
 
+import math
+import mmap
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -60,20 +63,20 @@ class Arena(NamedTuple):
     counters: Int64s  # (4,)
 
 
-def new_arena(payload: int, slots: int = 16_384, rows: int = 2_097_152) -> Arena:
+def new_arena(payload: int, slots: int = 131_072, rows: int = 2_097_152) -> Arena:
     """Make an empty arena whose entries carry so many numbers besides time and tag.
 
-    The rows are many, for they take address space alone until they are filled, and an arena that
-    grows is copied into memory that the system has to provide first: that took a third of a
-    microsecond for each of the first million transactions.
+    Slots and rows are many, for they take address space alone until they are filled, and an arena
+    that grows is copied into memory that the system has to provide first: that took a third of a
+    microsecond for each of the first million transactions, and payments waited for it.
     """
     return Arena(
-        slots=np.full((slots, SLOT_WIDTH), ABSENT, np.int64),
-        times=np.empty(rows, np.int64),
-        entries=np.empty((rows, PAYLOAD + payload), np.int64),
+        slots=_room(slots, SLOT_WIDTH),
+        times=_room(rows),
+        entries=_room(rows, PAYLOAD + payload),
         table=np.full(2 * slots, ABSENT, np.int64),
         free_runs=np.full(RUN_SIZES, ABSENT, np.int64),
-        free_slots=np.zeros(slots, np.int64),
+        free_slots=_room(slots),
         counters=np.zeros(4, np.int64),
     )
 
@@ -99,16 +102,28 @@ def grown(arena: Arena) -> Arena:
 
 def used_bytes(arena: Arena) -> int:
     """Return the memory that an arena has filled so far; rows that never were take none."""
-    rows = int(arena.counters[ROWS_USED])
+    slots, rows = int(arena.counters[SLOTS_USED]), int(arena.counters[ROWS_USED])
     return sum(
         array.nbytes
-        for array in (arena.slots, arena.table, arena.times[:rows], arena.entries[:rows])
+        for array in (arena.slots[:slots], arena.table, arena.times[:rows], arena.entries[:rows])
     )
+
+
+def _room(*shape: int) -> Int64s:
+    """Return zeros in memory that the system provides as it is filled, a small page at a time.
+
+    A large page, which numpy would ask for, is a pause of 5 ms where a virtual machine has to get
+    it from its host first.
+    """
+    memory = mmap.mmap(-1, 8 * math.prod(shape))
+    if sys.platform == "linux":
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.int64).reshape(shape)
 
 
 def _doubled(array: Int64s) -> Int64s:
     """Return a copy with a new half that is not filled: it takes no memory before it is used."""
-    doubled = np.empty((2 * len(array), *array.shape[1:]), np.int64)
+    doubled = _room(2 * len(array), *array.shape[1:])
     doubled[: len(array)] = array
     return doubled
 

@@ -1,5 +1,6 @@
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagpost.core.features import FEATURE_NAMES
+from flagpost.core.history import new_arena
 from flagpost.core.state import State
 from flagpost.events import UNKNOWN_BALANCE
 from tests.unit.observing import MEAN_CENTS, Row, observe
@@ -69,7 +71,10 @@ def test_windows_equal_a_plain_reference_for_late_and_duplicate_events_in_any_ba
         customer.touched = reached[row]
 
 
-def test_a_customer_with_many_transactions_and_many_customers_outgrow_the_first_arena() -> None:
+def test_a_customer_with_many_transactions_and_many_customers_outgrow_the_first_arena(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flagpost.core.state.new_arena", partial(new_arena, slots=16, rows=256))
     rng = np.random.default_rng(1)
     n = 60_000
     users = np.where(rng.random(n) < 0.5, 7, rng.integers(100, 9_000, n))

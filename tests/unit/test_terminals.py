@@ -1,11 +1,14 @@
+from functools import partial
 from itertools import accumulate
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flagpost.core.features import AMOUNT_RATIO, FEATURE_NAMES, HIGH_COUNT_14D
+from flagpost.core.history import new_arena
 from flagpost.core.state import State
 from tests.unit.observing import label, observe
 from tests.unit.slow_terminals import DAY, At, Said, slow_terminal_features
@@ -108,6 +111,28 @@ def test_a_label_of_an_unknown_transaction_says_nothing() -> None:
     row = observe(state, [(99, START + 8 * DAY, 100, 1)], terminals=[7]).features[0]
     assert row[FEATURE_NAMES.index("terminal_risk_30d")] == 0
     assert row[FEATURE_NAMES.index("terminal_run")] == 0
+
+
+def test_terminals_and_labels_outgrow_the_first_arena(monkeypatch: pytest.MonkeyPatch) -> None:
+    roomy = runs_of_300_terminals()
+    monkeypatch.setattr("flagpost.core.state.new_arena", partial(new_arena, slots=16, rows=256))
+    narrow = runs_of_300_terminals()
+
+    assert narrow == roomy == [10] * 300
+
+
+def runs_of_300_terminals() -> list[float]:
+    """Let each terminal have ten frauds in ten days, and look 18 days after the first."""
+    state, names = State(), [i % 300 + 1 for i in range(3_000)]
+    rows = [(i, START + i * DAY // 300, 100, i) for i in range(len(names))]
+    observe(state, rows, terminals=names)
+    label(
+        state,
+        *[(name, at, key, at, 1) for name, (_, at, _, key) in zip(names, rows, strict=True)],
+    )
+    later = [(9_999, START + 18 * DAY, 100, len(rows) + name) for name in names[:300]]
+    features = observe(state, later, terminals=names[:300]).features
+    return list(features[:, FEATURE_NAMES.index("terminal_run")].tolist())
 
 
 def test_memory_of_terminals_is_bounded_when_time_goes_on() -> None:
