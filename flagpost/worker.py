@@ -44,7 +44,7 @@ from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
-from flagpost.processing import Commit, Processing
+from flagpost.processing import SMALL_MESSAGES, Commit, Processing
 from flagpost.settings import KeepScores
 from flagpost.tally import Tally
 from flagpost.upkeep import Upkeep
@@ -62,7 +62,7 @@ SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
 
 POLLS_OF_A_BATCH = 4
-"""How often one looks, while a batch is read, whether the scores of the one before are there."""
+"""How often one looks, while a large batch is read, whether the one before is scored."""
 
 BATCHES_AHEAD = 3
 """So many are held at most: some partitions were read further than they may be scored yet."""
@@ -111,7 +111,9 @@ class Worker:
         self._source = source
         self._store = store
         self._decoder = decoder
-        self._poll_messages = max(1, batch_messages // POLLS_OF_A_BATCH)
+        self._poll_messages = max(
+            batch_messages // POLLS_OF_A_BATCH, min(batch_messages, SMALL_MESSAGES)
+        )
         self._most_held = BATCHES_AHEAD * batch_messages
         self._latest_event_time_us = latest_event_time_us
         state = State()

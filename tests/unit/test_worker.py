@@ -32,7 +32,7 @@ from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.settings import KeepScores
 from flagpost.upkeep import Upkeep
-from flagpost.worker import POLLS_OF_A_BATCH, Worker
+from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
 
@@ -187,7 +187,7 @@ def worker(
     store: MemoryStore,
     letters: Letters | None = None,
     stop: Event | None = None,
-    poll_messages: int = 2,
+    batch_messages: int = 7,
     max_dead_share: float = 1.0,
     keep: KeepScores = "flagged",
 ) -> Worker:
@@ -200,7 +200,7 @@ def worker(
         DeadShare(max_dead_share, judged_messages=10),
         Upkeep(store, AtOnce()),
         stop or Event(),
-        batch_messages=POLLS_OF_A_BATCH * poll_messages,
+        batch_messages=batch_messages,
         latest_event_time_us=lambda: 2_000_000_000_000_000,
         keep_scores=keep,
     )
@@ -226,13 +226,13 @@ WHOLE_LOG = flagged_payments([1, 2, 3], 20)
 WHOLE_COUNTS = Counts(60, 12, 48, 0, 0)
 
 
-@pytest.mark.parametrize("poll_messages", [1, 3, 1_000])
+@pytest.mark.parametrize("batch_messages", [1, 3, 1_000])
 def test_counts_add_up_and_each_message_ends_in_one_place(
-    database: Database, poll_messages: int
+    database: Database, batch_messages: int
 ) -> None:
     log: Log = {A: [*payments([1], range(1, 9)), record(b"{"), payment(1, 8)], B: [record(b"")]}
     letters, source = Letters(), MemorySource(log)
-    scoring = worker(source, MemoryStore(database, GROUP), letters, poll_messages=poll_messages)
+    scoring = worker(source, MemoryStore(database, GROUP), letters, batch_messages=batch_messages)
 
     scoring.run(until_caught_up=True)
 
@@ -313,9 +313,9 @@ def test_a_worker_that_is_fenced_writes_nothing_and_takes_over_again(
     assert database.positions[GROUP, A].epoch == 5
 
 
-@pytest.mark.parametrize("poll_messages", [1, 5, 1_000])
+@pytest.mark.parametrize("batch_messages", [1, 5, 1_000])
 def test_a_day_is_counted_by_itself_in_an_hour_that_the_stream_had_come_to(
-    database: Database, poll_messages: int
+    database: Database, batch_messages: int
 ) -> None:
     hours = range(3 * 24)
     log: Log = {A: [payment(1, 60 * hour) for hour in hours]}
@@ -323,7 +323,7 @@ def test_a_day_is_counted_by_itself_in_an_hour_that_the_stream_had_come_to(
     chosen = [hour for hour in hours if n_sampled({A: [payment(1, 60 * hour)]})]
     source = MemorySource(log)
 
-    worker(source, MemoryStore(database, GROUP), poll_messages=poll_messages).run(
+    worker(source, MemoryStore(database, GROUP), batch_messages=batch_messages).run(
         until_caught_up=True
     )
 
@@ -333,7 +333,7 @@ def test_a_day_is_counted_by_itself_in_an_hour_that_the_stream_had_come_to(
         counted[hour_us // HOUR_US // 24] += sum(counts)
     assert counted == days
     assert len(days) > 1
-    if poll_messages == 1:
+    if batch_messages == 1:
         found = {key[2] // HOUR_US - first_hour for key in database.spread}
         assert found == set(chosen)
 
@@ -459,7 +459,7 @@ def test_a_source_gone_bad_stops_the_worker_before_anything_is_written(database:
     letters = Letters()
     scoring = worker(
         MemorySource(log), MemoryStore(database, GROUP), letters,
-        poll_messages=10, max_dead_share=0.05,
+        batch_messages=10, max_dead_share=0.05,
     )  # fmt: skip
 
     with pytest.raises(TooManyDeadLetters):
@@ -474,7 +474,7 @@ def test_a_source_gone_bad_is_noticed_in_small_batches_too(database: Database) -
     log: Log = {A: [record(b"bad") for _ in range(500)]}
     scoring = worker(
         MemorySource(log), MemoryStore(database, GROUP), letters,
-        poll_messages=4, max_dead_share=0.05,
+        batch_messages=4, max_dead_share=0.05,
     )  # fmt: skip
 
     with pytest.raises(TooManyDeadLetters):
@@ -508,7 +508,7 @@ def test_a_partition_that_is_fenced_while_it_is_paused_flows_again(
             other.acquire({A: 0})
 
     commits = dict.fromkeys(range(1, 100), overtake_once_when_paused)
-    worker(source, Interrupted(database, before_commit=commits), poll_messages=10).run(
+    worker(source, Interrupted(database, before_commit=commits), batch_messages=30).run(
         until_caught_up=True
     )
 
