@@ -10,10 +10,10 @@ from flagpost.at_once import AtOnce
 from flagpost.core.effects import Segment
 from flagpost.core.state import State
 from flagpost.events import Partition
+from flagpost.merging import Merging
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.store import PostgresStore
 from flagpost.settings import Settings
-from flagpost.upkeep import Upkeep
 
 _WEIGH = """
     SELECT count(*), sum(length(columns)), pg_total_relation_size('stream.journal')
@@ -66,10 +66,10 @@ def merge_all(settings: Settings) -> Merged:
 
 
 def _merge(store: PostgresStore, segments: Iterable[Segment]) -> float:
-    upkeep, began = Upkeep(store, AtOnce()), time.perf_counter()
+    merging, began = Merging(store, AtOnce()), time.perf_counter()
     for segment in segments:
-        upkeep.note(segment)
-        upkeep.go_on()
+        merging.note(segment)
+        merging.go_on()
     return time.perf_counter() - began
 
 

@@ -13,8 +13,14 @@ from flagpost.errors import OffsetLost
 from flagpost.event_order import EventOrder
 from flagpost.events import Partition
 from flagpost.kafka.source import Source
+from flagpost.merging import Merging
 from flagpost.peers import Peers
-from flagpost.upkeep import Upkeep
+
+JOURNAL_RETENTION_US = 400 * DAY_US
+"""For so long at least a transaction that is sent again is known to have been decided."""
+
+SHORTENING_US = 10 * DAY_US
+"""How far event time goes until the journal is shortened again."""
 
 log = structlog.get_logger()
 
@@ -32,16 +38,17 @@ class Ownership:
         state: State,
         order: EventOrder,
         peers: Peers,
-        upkeep: Upkeep,
+        merging: Merging,
     ) -> None:
         self._source = source
         self._store = store
         self._state = state
         self._order = order
         self._peers = peers
-        self._upkeep = upkeep
+        self._merging = merging
         self.positions: dict[Partition, Position] = {}
         self._committed: dict[Partition, Position] = {}
+        self._ten_days = self._shortened_in = -1  # which ones event time has come to, from 1970
         self.wanted: set[Partition] = set()
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
@@ -65,7 +72,7 @@ class Ownership:
         if self.positions.pop(partition, None) is not None:
             self._order.drop(partition)
             self._state.forget(partition)
-            self._upkeep.forget(partition)
+            self._merging.forget(partition)
             self._peers.part(partition, self._committed.pop(partition))
 
     def take_over(self) -> None:
@@ -106,7 +113,7 @@ class Ownership:
     def _load_state(self, positions: dict[Partition, Position]) -> None:
         for partition in positions:
             self._state.forget(partition)  # a load that failed half way may have left something
-            self._upkeep.forget(partition)
+            self._merging.forget(partition)
         since = {
             partition: position.event_time_us - RETENTION_US
             for partition, position in positions.items()
@@ -114,7 +121,7 @@ class Ownership:
         }
         for segment in self._store.load_segments(positions.keys(), since):
             self._state.fold(segment)
-            self._upkeep.note(segment)
+            self._merging.note(segment)
 
     def reached_us(self, partition: Partition) -> int | None:
         """Return the event time up to which one of our partitions was read."""
@@ -132,7 +139,7 @@ class Ownership:
         """
         for segment in effects.segments:
             if segment.partition in self._committed:
-                self._upkeep.note(segment)
+                self._merging.note(segment)
         for step in effects.advances:
             before = self._committed.get(step.partition)
             if before is None:
@@ -140,9 +147,23 @@ class Ownership:
             self._committed[step.partition] = step.position
             if step.event_time_us is None:
                 continue
-            self._upkeep.pass_time(step.partition, before.event_time_us, step.event_time_us)
             if has_passed(DAY_US, before.event_time_us, step.event_time_us):
                 self._state.forget_idle(step.partition, step.event_time_us)
+            if has_passed(SHORTENING_US, before.event_time_us, step.event_time_us):
+                self._ten_days = max(self._ten_days, step.event_time_us // SHORTENING_US)
+
+    def shorten_journal(self) -> None:
+        """Drop what is too old, once in ten event days, of all our partitions. Blocks then.
+
+        Raises:
+            Unavailable: the same call may succeed later.
+        """
+        if self._ten_days > self._shortened_in:
+            times = {p: position.event_time_us for p, position in self._committed.items()}
+            self._store.forget_segments(
+                {p: us - JOURNAL_RETENTION_US for p, us in times.items() if us is not None}
+            )
+            self._shortened_in = self._ten_days
 
 
 def _named(numbers: dict[Partition, int]) -> dict[str, int]:

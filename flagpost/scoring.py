@@ -21,6 +21,7 @@ from flagpost.kafka.factory import open_source
 from flagpost.kafka.pairing import GroupTopics
 from flagpost.kafka.source import Source
 from flagpost.kafka.topics import ensure_topics
+from flagpost.merging import Merging
 from flagpost.model_signature import model_key
 from flagpost.postgres.engine import create_engine
 from flagpost.postgres.migrations import check_schema
@@ -28,7 +29,6 @@ from flagpost.postgres.spread import introduce_model
 from flagpost.postgres.store import PostgresStore
 from flagpost.saved_model import load_saved_model
 from flagpost.settings import Settings
-from flagpost.upkeep import Upkeep
 from flagpost.warm_up import load_kernels
 from flagpost.worker import Worker
 
@@ -69,7 +69,7 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
         store.rehearse()
         load_kernels(rules)
         with (
-            ThreadPoolExecutor(1, "upkeep") as background,
+            ThreadPoolExecutor(1, "merger") as merger,
             closing(
                 parts.open_dead_letters(access, settings.dead_letter_topic, settings.group)
             ) as letters,
@@ -84,7 +84,7 @@ def open_worker(settings: Settings, stop: Event, parts: Parts) -> Iterator[Worke
                 decoder,
                 rules,
                 DeadShare(settings.max_dead_share),
-                Upkeep(parts.open_store(apart, settings.group), background),
+                Merging(parts.open_store(apart, settings.group), merger),
                 stop,
                 batch_messages=settings.batch_messages,
                 latest_event_time_us=partial(latest_event_time_us, settings.max_future_days),

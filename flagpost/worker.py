@@ -42,12 +42,12 @@ from flagpost.errors import Fenced, FlagpostError, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Source
+from flagpost.merging import Merging
 from flagpost.ownership import Ownership
 from flagpost.peers import Peers
 from flagpost.processing import SMALL_MESSAGES, Commit, Processing
 from flagpost.settings import KeepScores
 from flagpost.tally import Tally
-from flagpost.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
 """How long an empty poll waits: how soon an idle worker notices that it shall stop."""
@@ -65,7 +65,7 @@ POLLS_OF_A_BATCH = 4
 """How often one looks, while a large batch is read, whether the one before is scored."""
 
 BATCHES_AHEAD = 3
-"""So many are held at most: some partitions were read further than they may be scored yet."""
+"""When so many are held one waits for scores: some partitions are read further than they may go."""
 
 LONGEST_PAUSE_SECONDS = 2
 """The longest pause between two attempts while a server is away: how soon its return is noticed."""
@@ -85,6 +85,11 @@ class Trouble(NamedTuple):
         return cls(str(error), datetime.now(UTC))
 
 
+def messages_of_a_poll(batch_messages: int) -> int:
+    """Return how many messages a poll may bring: a part of a large batch, all of a small one."""
+    return max(batch_messages // POLLS_OF_A_BATCH, min(batch_messages, SMALL_MESSAGES))
+
+
 class Worker:
     """One member of the scoring group.
 
@@ -101,7 +106,7 @@ class Worker:
         decoder: MessageDecoder,
         rules: ScoringRules,
         dead_share: DeadShare,
-        upkeep: Upkeep,
+        merging: Merging,
         stop: Event,
         *,
         batch_messages: int,
@@ -111,16 +116,14 @@ class Worker:
         self._source = source
         self._store = store
         self._decoder = decoder
-        self._poll_messages = max(
-            batch_messages // POLLS_OF_A_BATCH, min(batch_messages, SMALL_MESSAGES)
-        )
+        self._poll_messages = messages_of_a_poll(batch_messages)
         self._most_held = BATCHES_AHEAD * batch_messages
         self._latest_event_time_us = latest_event_time_us
         state = State()
         peers = Peers(source, store, state)
         self._order = EventOrder(source, peers, at_once=batch_messages)
-        self._upkeep = upkeep
-        self._held = Ownership(source, store, state, self._order, peers, upkeep)
+        self._merging = merging
+        self._held = Ownership(source, store, state, self._order, peers, merging)
         self._processing = Processing(store, state, dead_letters, rules, dead_share, keep_scores)
         self._away: Trouble | None = None
         self._stop = stop
@@ -177,7 +180,8 @@ class Worker:
             return  # there is time to read more
         with self._heeding_fences():
             self._pass_on()
-        self._upkeep.go_on()
+        self._held.shorten_journal()
+        self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
             self._polled_at = polled_at

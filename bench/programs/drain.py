@@ -19,6 +19,7 @@ from kafka import KafkaConsumer
 
 from flagpost.kafka import confluent_source, kafka_python_source
 from flagpost.settings import KafkaClient, load_settings
+from flagpost.worker import messages_of_a_poll
 
 POLL_SECONDS = 1.0
 DEFAULT_MESSAGES = 500
@@ -47,7 +48,7 @@ def main(client: KafkaClient, style: Style, events: int) -> None:
     max_messages = DEFAULT_MESSAGES
     if style is not Style.DEFAULTS:
         config = _SOURCE_CONFIGS[client]
-        max_messages = settings.batch_messages
+        max_messages = messages_of_a_poll(settings.batch_messages)
     if style is Style.COLLECTOR_OFF:
         gc.disable()
     subscribe = {"kafka-python": subscribe_kafka_python, "confluent": subscribe_confluent}[client]

@@ -11,6 +11,7 @@ from flagpost.kafka.factory import open_source
 from flagpost.kafka.pairing import GroupTopics
 from flagpost.settings import load_settings
 from flagpost.warm_up import calm_garbage_collector
+from flagpost.worker import messages_of_a_poll
 
 POLL_SECONDS = 0.5
 
@@ -22,7 +23,7 @@ def main(events: int) -> None:
     calm_garbage_collector()
     seen, began = 0, 0.0
     while seen < events:
-        poll = source.poll(settings.batch_messages, POLL_SECONDS)
+        poll = source.poll(messages_of_a_poll(settings.batch_messages), POLL_SECONDS)
         source.seek(dict.fromkeys(poll.assigned, 0))
         if poll.chunks and not seen:
             began = time.perf_counter()

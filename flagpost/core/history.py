@@ -18,6 +18,7 @@ everything as it was, its caller grows the arena in Python and calls again.
 import math
 import mmap
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -115,9 +116,10 @@ def _room(*shape: int) -> Int64s:
     A large page, which numpy would ask for, is a pause of 5 ms where a virtual machine has to get
     it from its host first.
     """
-    memory = mmap.mmap(-1, 8 * math.prod(shape))
+    memory = mmap.mmap(-1, 8 * math.prod(shape), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if sys.platform == "linux":
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        with suppress(OSError):  # a kernel without large pages refuses
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, np.int64).reshape(shape)
 
 

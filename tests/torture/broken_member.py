@@ -14,7 +14,8 @@ import typer
 from confluent_kafka import TopicPartition
 from sqlalchemy import Connection, Engine, insert, text
 
-from flagpost import event_order, peers, upkeep
+from flagpost import event_order, peers
+from flagpost import merging as merging_of_member
 from flagpost.core import alignment
 from flagpost.core.calendar import HOUR_US
 from flagpost.core.effects import Advance, Counts, Effects, FlaggedTransaction, Segment
@@ -263,7 +264,7 @@ def with_little_slack(directory: Path) -> Parts:
 
 def merging_often(directory: Path) -> Parts:
     """No defect: rows are merged while anything goes wrong."""
-    upkeep.MERGED_ROWS = 3
+    merging_of_member.MERGED_ROWS = 3
     return polling_few(parts_in(directory))
 
 

@@ -30,8 +30,8 @@ from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Record
+from flagpost.merging import Merging
 from flagpost.settings import KeepScores
-from flagpost.upkeep import Upkeep
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
@@ -66,7 +66,7 @@ def small_messages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most journals of these tests are merged while they are written, killed and loaded."""
-    monkeypatch.setattr("flagpost.upkeep.MERGED_ROWS", 3)
+    monkeypatch.setattr("flagpost.merging.MERGED_ROWS", 3)
 
 
 in_threads = pytest.mark.parametrize("small_messages", [0], indirect=True)
@@ -198,7 +198,7 @@ def worker(
         MessageDecoder(TransactionDecoder(), "labels"),
         RULES,
         DeadShare(max_dead_share, judged_messages=10),
-        Upkeep(store, AtOnce()),
+        Merging(store, AtOnce()),
         stop or Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: 2_000_000_000_000_000,

@@ -33,10 +33,10 @@ from flagpost.events import Partition, TransactionDecoder, message_keys
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Record
 from flagpost.label_events import Labels
+from flagpost.merging import Merging
 from flagpost.settings import KeepScores
 from flagpost.torture.disturbed_log import write_disturbed_log
 from flagpost.training.offline import decode_log, observe_log
-from flagpost.upkeep import Upkeep
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
@@ -67,7 +67,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flagpost.upkeep.MERGED_ROWS", 3)
+    monkeypatch.setattr("flagpost.merging.MERGED_ROWS", 3)
 
 
 class MergingStore(MemoryStore):
@@ -122,7 +122,7 @@ def member(
         MessageDecoder(TransactionDecoder(), "labels"),
         RULES,
         DeadShare(1.0),
-        Upkeep(store, AtOnce()),
+        Merging(store, AtOnce()),
         Event(),
         batch_messages=batch_messages,
         latest_event_time_us=lambda: FOREVER_US,

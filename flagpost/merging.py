@@ -1,7 +1,7 @@
-"""The journal is kept small in the background: rows too old are dropped, small ones merged.
+"""Small rows of the journal are merged in the background, when there are many in a row.
 
 In real time a batch is a few messages, and its row costs a reader more than what is in it. A replay
-writes large ones, which are left alone, and passes the years in which rows become too old.
+writes large ones, and nothing is done about those.
 """
 
 from collections import deque
@@ -10,18 +10,11 @@ from typing import NamedTuple
 
 import structlog
 
-from flagpost.core.calendar import DAY_US, has_passed
 from flagpost.core.effects import Segment
 from flagpost.core.segment import MERGED_BYTES, SMALL_BYTES
 from flagpost.core.store import Store
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
-
-JOURNAL_RETENTION_US = 400 * DAY_US
-"""For so long at least a transaction that is sent again is known to have been decided."""
-
-SHORTENING_US = 10 * DAY_US
-"""How far event time goes until the journal is shortened again."""
 
 MERGED_ROWS = 512
 """So many small rows are merged, if they are not large enough before."""
@@ -45,10 +38,10 @@ class Span(NamedTuple):
     n_bytes: int
 
 
-class Upkeep:
-    """Knows which segments of our partitions are small or too old, and has something done about it.
+class Merging:
+    """Knows which segments of our partitions are small, and has them merged.
 
-    The store is one that nobody else waits for; `background` asks it for one thing at a time. All
+    The store is one that nobody else waits for; `background` asks it for one merge at a time. All
     methods are for the thread that polls, and none of them blocks.
     """
 
@@ -57,7 +50,6 @@ class Upkeep:
         self._background = background
         self._small: dict[Partition, Span] = {}
         self._due: deque[Span] = deque(maxlen=MOST_DUE)
-        self._aged: dict[Partition, int] = {}  # what the journals of partitions may forget
         self._under_way: Future[int] | None = None
 
     def note(self, segment: Segment) -> None:
@@ -80,20 +72,14 @@ class Upkeep:
         else:
             self._due.append(span)
 
-    def pass_time(self, partition: Partition, before_us: int | None, now_us: int) -> None:
-        """Note how far event time has come in a partition: once in ten days rows are too old."""
-        if has_passed(SHORTENING_US, before_us, now_us):
-            self._aged[partition] = now_us - JOURNAL_RETENTION_US
-
     def forget(self, partition: Partition) -> None:
-        """A partition is not ours any more, or is loaded again; what is under way goes on."""
-        self._aged.pop(partition, None)
+        """A partition is not ours any more, or is loaded again; a merge under way goes on."""
         self._small.pop(partition, None)
         kept = (span for span in self._due if span.partition != partition)
         self._due = deque(kept, MOST_DUE)
 
     def go_on(self) -> None:
-        """Begin with the next thing to do when the one before is done.
+        """Begin with the next merge when the one before is done.
 
         Raises:
             SchemaOutdated, BadConfiguration: as the store raises them.
@@ -103,10 +89,7 @@ class Upkeep:
                 return
             self._heed(self._under_way)
             self._under_way = None
-        if self._aged:
-            self._under_way = self._background.submit(self._store.forget_segments, self._aged)
-            self._aged = {}
-        elif self._due:
+        if self._due:
             partition, start, end, *_ = self._due.popleft()
             self._under_way = self._background.submit(
                 self._store.merge_segments, partition, start, end
@@ -114,6 +97,6 @@ class Upkeep:
 
     def _heed(self, done: "Future[int]") -> None:
         try:
-            log.info("journal kept small", rows_fewer=done.result())
+            log.info("merged", rows_fewer=done.result())
         except Unavailable as error:  # the rows are as they were
-            log.warning("journal not kept small", reason=str(error))
+            log.warning("not merged", reason=str(error))
