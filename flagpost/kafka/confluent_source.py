@@ -39,7 +39,7 @@ CONSUMER_CONFIG = {
     "reconnect.backoff.max.ms": group.RECONNECT_SECONDS * 1000,
     "fetch.wait.max.ms": group.FETCH_WAIT_MS,
     "fetch.max.bytes": 4 << 20,
-    # Packed, so some 5,000 messages: partitions stay near each other, and little is held back.
+    # As the producer packs them, some 5,000 messages: partitions stay near each other.
     "max.partition.fetch.bytes": 1 << 18,
     # What the client reads ahead, unpacked: enough that the worker's next poll seldom waits.
     # Eight times as much holds 150 MB more and is no faster.

@@ -86,6 +86,13 @@ def test_partitions_that_hold_much_give_the_same() -> None:
     assert released(alignment, None, at_once=8) == {A: [1] * 4, B: [1] * 4}
 
 
+def test_many_partitions_give_a_quarter_of_a_batch_each() -> None:
+    five = [Partition("transactions", number) for number in range(5)]
+    alignment = held(*(piece(p, 1) for p in five for _ in range(9)))
+
+    assert released(alignment, None, at_once=8) == {p: [1, 1] for p in five}
+
+
 def test_united_pieces_know_their_messages() -> None:
     tombstone = Piece((Chunk(A, [None]),), 0, 1, *TransactionDecoder().decode([None], 0), NO_TIMES)
     alignment = held(piece(A, 1, 2, 3), tombstone, piece(A, 3, 4), tombstone)

@@ -16,7 +16,7 @@ from tenacity import wait_fixed
 from xxhash import xxh64_intdigest
 
 from flagpost.at_once import AtOnce
-from flagpost.core.calendar import HOUR_US
+from flagpost.core.calendar import DAY_US, HOUR_US
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Counts, Effects, Position, Segment
 from flagpost.core.features import COUNT_30D, TERMINAL_COUNT_30D
@@ -415,6 +415,44 @@ def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(
 
     assert windows(database) == flagged_payments([1, 2], 8)
     assert totals(database) == Counts(16, 8, 8, 0, 0)
+
+
+def test_the_journal_is_shortened_once_in_ten_days_for_all_partitions(database: Database) -> None:
+    class Forgetful(MemoryStore):
+        def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
+            asked.append(dict(before_event_time_us))
+            return super().forget_segments(before_event_time_us)
+
+    def once_a_day(user: int) -> list[Record | None]:
+        return [payment(user, 1 + 24 * 60 * day) for day in range(31)]
+
+    asked: list[dict[Partition, int]] = []
+    log: Log = {A: once_a_day(1), B: once_a_day(2)}
+    store = Forgetful(database, GROUP)
+    worker(MemorySource(log), store, batch_messages=4).run(until_caught_up=True)
+
+    assert [set(each) for each in asked[-3:]] == [{A, B}] * 3
+    assert 4 <= len(asked) <= 5  # at once, and when each ten days begin
+    reached = {p: at.event_time_us for (_, p), at in database.positions.items()}
+    for partition, before_us in asked[-1].items():
+        assert 400 * DAY_US <= (reached[partition] or 0) - before_us < 412 * DAY_US
+
+
+@pytest.mark.parametrize(("batch_messages", "asked"), [(20_000, 5_000), (2_000, 1_000), (7, 7)])
+def test_a_poll_is_a_quarter_of_a_large_batch_and_all_of_a_small_one(
+    database: Database, batch_messages: int, asked: int
+) -> None:
+    polled: set[int] = set()
+
+    class Asked(MemorySource):
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            polled.add(max_messages)
+            return super().poll(max_messages, timeout_seconds)
+
+    worker(Asked({A: payments([1], range(1, 9))}), MemoryStore(database, GROUP),
+           batch_messages=batch_messages).run(until_caught_up=True)  # fmt: skip
+
+    assert polled == {asked}
 
 
 def test_markers_are_passed_without_a_message(database: Database) -> None:
