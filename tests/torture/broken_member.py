@@ -116,7 +116,7 @@ def without_epoch(directory: Path) -> Parts:
 def without_next_offset(directory: Path) -> Parts:
     """It tries again what may have been committed, and relies on the rows' keys."""
     write_in_transactions(partial(write_where, "epoch = :epoch"))
-    return polling_few(replace(parts_in(directory), open_store=store_in(directory, StubbornStore)))
+    return replace(parts_in(directory), open_store=store_in(directory, StubbornStore))
 
 
 class StubbornStore(NotingStore):
@@ -265,7 +265,7 @@ def with_little_slack(directory: Path) -> Parts:
 def merging_often(directory: Path) -> Parts:
     """No defect: rows are merged while anything goes wrong."""
     merging_of_member.MERGED_ROWS = 3
-    return polling_few(parts_in(directory))
+    return parts_in(directory)
 
 
 def polling_few(parts: Parts) -> Parts:
@@ -379,7 +379,7 @@ def main(
     directory: Annotated[Path, typer.Argument(help="Where its files are.")],
 ) -> None:
     """Score with a planted defect."""
-    run_member(DEFECTS[defect](directory), until_caught_up=False)
+    run_member(polling_few(DEFECTS[defect](directory)), until_caught_up=False)
 
 
 if __name__ == "__main__":
