@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from flagpost.core.calendar import DAY_US, has_passed
+from flagpost.core.calendar import DAY_US
 from flagpost.core.effects import Advance, Effects, Position
 from flagpost.core.features import RETENTION_US
 from flagpost.core.state import State
@@ -147,9 +147,9 @@ class Ownership:
             self._committed[step.partition] = step.position
             if step.event_time_us is None:
                 continue
-            if has_passed(DAY_US, before.event_time_us, step.event_time_us):
+            if _has_passed(DAY_US, before.event_time_us, step.event_time_us):
                 self._state.forget_idle(step.partition, step.event_time_us)
-            if has_passed(SHORTENING_US, before.event_time_us, step.event_time_us):
+            if _has_passed(SHORTENING_US, before.event_time_us, step.event_time_us):
                 self._ten_days = max(self._ten_days, step.event_time_us // SHORTENING_US)
 
     def shorten_journal(self) -> None:
@@ -164,6 +164,11 @@ class Ownership:
                 {p: us - JOURNAL_RETENTION_US for p, us in times.items() if us is not None}
             )
             self._shortened_in = self._ten_days
+
+
+def _has_passed(span_us: int, before_us: int | None, now_us: int) -> bool:
+    """Say whether event time came to another span, counted from 1970; it never goes back."""
+    return before_us is None or now_us // span_us > before_us // span_us
 
 
 def _named(numbers: dict[Partition, int]) -> dict[str, int]:

@@ -21,9 +21,10 @@ def main(events: int) -> None:
     settings = load_settings(group=f"poll-{time.time_ns()}")
     source = open_source(settings, GroupTopics(settings.topic))
     calm_garbage_collector()
+    max_messages = messages_of_a_poll(settings.batch_messages)
     seen, began = 0, 0.0
     while seen < events:
-        poll = source.poll(messages_of_a_poll(settings.batch_messages), POLL_SECONDS)
+        poll = source.poll(max_messages, POLL_SECONDS)
         source.seek(dict.fromkeys(poll.assigned, 0))
         if poll.chunks and not seen:
             began = time.perf_counter()

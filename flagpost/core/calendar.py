@@ -7,8 +7,3 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
 DAY_US = 24 * HOUR_US
-
-
-def has_passed(span_us: int, before_us: int | None, now_us: int) -> bool:
-    """Say whether event time came to another span, counted from 1970; it never goes back."""
-    return before_us is None or now_us // span_us > before_us // span_us

@@ -268,18 +268,6 @@ def merging_often(directory: Path) -> Parts:
     return parts_in(directory)
 
 
-def polling_few(parts: Parts) -> Parts:
-    """Have many small batches, however busy the machine: there is always one more to come."""
-
-    def open_source(settings: Settings, topics: GroupTopics) -> Source:
-        source = parts.open_source(settings, topics)
-        poll = source.poll
-        source.poll = lambda _, timeout_seconds: poll(FEW_MESSAGES, timeout_seconds)  # type: ignore[method-assign, assignment]
-        return source
-
-    return replace(parts, open_source=open_source)
-
-
 def with_merges_that_drop(directory: Path) -> Parts:
     merging.merge = without_first  # type: ignore[attr-defined]  # that is the defect
     return merging_often(directory)
@@ -372,6 +360,18 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
     "wrong levels": with_wrong_levels,
     "anonymous labels": with_anonymous_labels,
 }
+
+
+def polling_few(parts: Parts) -> Parts:
+    """Have many small batches, however busy the machine: there is always one more to come."""
+
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
+        source = parts.open_source(settings, topics)
+        poll = source.poll
+        source.poll = lambda _, timeout_seconds: poll(FEW_MESSAGES, timeout_seconds)  # type: ignore[method-assign, assignment]
+        return source
+
+    return replace(parts, open_source=open_source)
 
 
 def main(

@@ -206,6 +206,16 @@ def worker(
     )
 
 
+def before_scoring(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> None:
+    """Have something done whenever the scores of a batch begin."""
+
+    def score(*arguments: object) -> object:
+        do()
+        return cast("Callable[..., object]", score_transactions)(*arguments)
+
+    monkeypatch.setattr("flagpost.processing.score_transactions", score)
+
+
 def score_all(log: Log, store: MemoryStore, letters: Letters | None = None) -> Worker:
     scoring = worker(MemorySource(log), store, letters)
     scoring.run(until_caught_up=True)
@@ -384,11 +394,7 @@ def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(
     log: Log = {A: payments([1], range(1, 9)), B: []}
     scored, given, reported = Event(), Event(), Event()
 
-    def score_and_tell(*arguments: object) -> object:
-        scored.set()
-        return cast("Callable[..., object]", score_transactions)(*arguments)
-
-    monkeypatch.setattr("flagpost.processing.score_transactions", score_and_tell)
+    before_scoring(monkeypatch, scored.set)
 
     class Rebalanced(MemorySource):
         def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
@@ -529,13 +535,9 @@ def test_a_partition_that_is_fenced_while_it_is_paused_flows_again(
         def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
             return super().poll(min(max_messages, 7), timeout_seconds)
 
-    def slowly(*arguments: object) -> object:
-        time.sleep(0.02)
-        return cast("Callable[..., object]", score_transactions)(*arguments)
-
     monkeypatch.setattr("flagpost.worker.SCORING_SECONDS", 0.0)
     monkeypatch.setattr("flagpost.event_order.MOST_HELD_MESSAGES", 8)
-    monkeypatch.setattr("flagpost.processing.score_transactions", slowly)
+    before_scoring(monkeypatch, lambda: time.sleep(0.02))
     log: Log = {A: payments([1, 2], range(1, 101))}
     source, other = Trickle(log), MemoryStore(database, GROUP)
     overtaken: list[Partition] = []
