@@ -105,8 +105,13 @@ class Store(Protocol):
         """Return what became of all messages so far, for each partition of a topic."""
         ...
 
-    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
-        """Delete the segments before the first one that reaches that time; return how many."""
+    def forget_segments(
+        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> int:
+        """Delete the segments before the first one that reaches that time; return how many.
+
+        Partitions that were taken over or rewound meanwhile are left alone.
+        """
         ...
 
     def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:

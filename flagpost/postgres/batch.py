@@ -12,24 +12,24 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from flagpost.core.effects import Effects
 from flagpost.errors import Fenced
 from flagpost.events import Partition
-from flagpost.postgres import decisions, journal, labels, positions, spread, totals
+from flagpost.postgres import advances, decisions, journal, labels, spread, totals
 from flagpost.postgres.recordset import to_json
 
 _ALL_MINE = text("EXISTS (SELECT FROM all_mine)")
 _new_labels = labels.insertion(_ALL_MINE).cte("new_labels")
-_moving = positions.moving(_new_labels)
+_moving = advances.moving(_new_labels)
 _added = decisions.insertion(_ALL_MINE).returning(func.now()).cte("added_flagged")
 _WRITE = select(
-    positions.MINE.c.topic,
-    positions.MINE.c.partition,
+    advances.MINE.c.topic,
+    advances.MINE.c.partition,
     func.coalesce(_moving.c.n_known, text("0")).label("n_known"),
     select(func.count()).select_from(_added).scalar_subquery().label("n_added"),
 ).select_from(
-    positions.MINE.outerjoin(_moving, positions.same_partition(_moving, positions.MINE))
+    advances.MINE.outerjoin(_moving, advances.same_partition(_moving, advances.MINE))
 ).add_cte(
-    positions.ALL_MINE,
+    advances.ALL_MINE,
     _new_labels,
-    positions.move_on(_moving).cte("moved_on"),
+    advances.move_on(_moving).cte("moved_on"),
     journal.insertion(_ALL_MINE).cte("added_segments"),
     spread.insertion(_ALL_MINE).cte("added_spread"),
     totals.insertion(_ALL_MINE).cte("added_totals"),
@@ -57,7 +57,7 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
         Fenced: a partition is no longer ours, or not where we left it; nothing was done.
     """
     parameters = {
-        **positions.parameters(group, effects.advances, effects.labels),
+        **advances.parameters(group, effects.advances, effects.labels),
         **journal.parameters(group, effects.segments),
         **labels.parameters(effects.labels),
         **decisions.parameters(effects.flagged),

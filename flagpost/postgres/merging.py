@@ -1,7 +1,7 @@
 """Merging small segments of the journal: one row in the place of many, at once for every reader.
 
-What else changes rows that are there, `flagpost rewind`, locks their position FOR UPDATE: so it
-waits for a merge that is under way, and a merge for it. Takeovers and commits change no key of a
+`flagpost rewind`, which removes rows, locks their position FOR UPDATE: so it waits for a merge that
+is under way, and a merge for it. Takeovers and commits change no key of a
 position and do not wait. Two members that merge the same rows wait for each other, and the second
 finds them gone.
 """

@@ -6,8 +6,7 @@ was under way, and a commit that comes after a takeover finds another epoch. All
 order of topic and partition: two members that meet wait for each other and do not deadlock.
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,31 +15,27 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Integer,
     Row,
-    Update,
     and_,
     bindparam,
-    column,
     func,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from flagpost.core.effects import Advance, Counts, Label, Position
+from flagpost.core.effects import Counts, Position
 from flagpost.core.store import Clock
 from flagpost.events import Partition
 from flagpost.postgres.recordset import recordset
-from flagpost.postgres.tables import JournalSegment, StreamPosition
+from flagpost.postgres.tables import StreamPosition
 from flagpost.postgres.times import to_datetime, to_us
 
 _GROUP = bindparam("own_group", type_=StreamPosition.group.type)
 _OWNER = bindparam("own_name", type_=StreamPosition.group.type)
-_KEY = (StreamPosition.topic, StreamPosition.partition)
+KEY = (StreamPosition.topic, StreamPosition.partition)
 _POSITION = (StreamPosition.epoch, StreamPosition.next_offset, StreamPosition.event_time)
-_COUNTS = (
+COUNTS = (
     StreamPosition.n_in,
     StreamPosition.n_clean,
     StreamPosition.n_flagged,
@@ -48,12 +43,12 @@ _COUNTS = (
     StreamPosition.n_dead,
 )
 
-_taken = recordset("taken", *_KEY, StreamPosition.next_offset)
+_taken = recordset("taken", *KEY, StreamPosition.next_offset)
 _ACQUIRE = (
     insert(StreamPosition)
     .from_select(
         [
-            *_KEY,
+            *KEY,
             StreamPosition.next_offset,
             StreamPosition.group,
             StreamPosition.epoch,
@@ -72,11 +67,11 @@ _ACQUIRE = (
             StreamPosition.owned_since: func.now(),
         },
     )
-    .returning(*_KEY, *_POSITION)
+    .returning(*KEY, *_POSITION)
 )
 
 
-def _is_of(rows: FromClause) -> ColumnElement[bool]:
+def is_of(rows: FromClause) -> ColumnElement[bool]:
     """Say which row of some belongs to a position of the group."""
     return and_(
         StreamPosition.topic == rows.c.topic,
@@ -85,7 +80,7 @@ def _is_of(rows: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _locked(rows: FromClause, *conditions: ColumnElement[bool]) -> CTE:
+def locked(rows: FromClause, *conditions: ColumnElement[bool]) -> CTE:
     """Lock the positions that some rows are of, in order, and keep the rows that still hold then.
 
     Locking is what makes a fence of the conditions. Without it they would be judged as things
@@ -94,18 +89,18 @@ def _locked(rows: FromClause, *conditions: ColumnElement[bool]) -> CTE:
     """
     return (
         select(rows)
-        .join_from(rows, StreamPosition, and_(_is_of(rows), *conditions))
-        .order_by(*_KEY)
+        .join_from(rows, StreamPosition, and_(is_of(rows), *conditions))
+        .order_by(*KEY)
         .with_for_update(of=StreamPosition, key_share=True)
         .cte()
     )
 
 
-_identified = recordset("identified", *_KEY, StreamPosition.topic_id)
-_identified_here = _locked(_identified)
+_identified = recordset("identified", *KEY, StreamPosition.topic_id)
+_identified_here = locked(_identified)
 _IDENTIFY = (
     update(StreamPosition)
-    .where(_is_of(_identified_here))
+    .where(is_of(_identified_here))
     .values(
         {
             StreamPosition.topic_id: func.coalesce(
@@ -113,40 +108,23 @@ _IDENTIFY = (
             )
         }
     )
-    .returning(*_KEY, StreamPosition.topic_id)
+    .returning(*KEY, StreamPosition.topic_id)
 )
 
-_moved = recordset(
-    "moved",
-    *_KEY,
-    StreamPosition.epoch,
-    JournalSegment.start_offset,
-    StreamPosition.next_offset,
-    StreamPosition.event_time,
-    *_COUNTS,
-    extra=[column("n_labels", Integer)],
-)
-MINE = _locked(
-    _moved,
-    StreamPosition.epoch == _moved.c.epoch,
-    StreamPosition.next_offset == _moved.c.start_offset,
-)
-"""What is to be moved on and may be: it is ours and where we left it."""
-
-_counted = select(MINE, func.count().over().label("n_mine")).subquery()
-ALL_MINE = (
-    select(_counted)
-    .where(_counted.c.n_mine == select(func.count()).select_from(_moved).scalar_subquery())
-    .cte("all_mine")
-)
-"""The same if it is all that is to be moved on, else nothing."""
-
-_waiting = recordset("waiting", *_KEY, StreamPosition.epoch, StreamPosition.waits_at)
-_still_mine = _locked(_waiting, StreamPosition.epoch == _waiting.c.epoch)
+_waiting = recordset("waiting", *KEY, StreamPosition.epoch, StreamPosition.waits_at)
+_still_mine = locked(_waiting, StreamPosition.epoch == _waiting.c.epoch)
 _ANNOUNCE = (
     update(StreamPosition)
-    .where(_is_of(_still_mine))
+    .where(is_of(_still_mine))
     .values({StreamPosition.waits_at: _still_mine.c.waits_at})
+)
+
+_held = recordset("held", *KEY, StreamPosition.epoch)
+_HOLD = (
+    select(*KEY)
+    .join_from(_held, StreamPosition, and_(is_of(_held), StreamPosition.epoch == _held.c.epoch))
+    .order_by(*KEY)
+    .with_for_update(of=StreamPosition, read=True, key_share=True)
 )
 
 
@@ -174,60 +152,25 @@ def identify(
     return {Partition(row.topic, row.partition): row.topic_id for row in rows}
 
 
-def same_partition(one: FromClause, other: FromClause) -> ColumnElement[bool]:
-    """Say whether rows of two things are of the same partition."""
-    return and_(one.c.topic == other.c.topic, one.c.partition == other.c.partition)
+def hold(connection: Connection, group: str, epochs: Mapping[Partition, int]) -> set[Partition]:
+    """Keep others from rewinding the positions that are still ours, and return which these are.
 
-
-def moving(new_labels: CTE) -> CTE:
-    """Return `ALL_MINE`, and `n_known`: how many labels of each partition are not new."""
-    new = select(*new_labels.c, func.count().label("n_new")).group_by(*new_labels.c).subquery()
-    n_known = ALL_MINE.c.n_labels - func.coalesce(new.c.n_new, text("0"))
-    joined = select(ALL_MINE, n_known.label("n_known")).outerjoin(
-        new, same_partition(new, ALL_MINE)
-    )
-    return joined.cte("moving")
-
-
-def move_on(moving: CTE) -> Update:
-    """Move positions on, and count messages; labels that are known count as duplicates."""
-    return (
-        update(StreamPosition)
-        .where(_is_of(moving))
-        .values(
-            {
-                StreamPosition.next_offset: moving.c.next_offset,
-                StreamPosition.event_time: func.greatest(
-                    StreamPosition.event_time, moving.c.event_time
-                ),
-                StreamPosition.updated_at: func.now(),
-                **{count: count + moving.c[count.key] for count in _COUNTS},
-                StreamPosition.n_clean: StreamPosition.n_clean
-                + moving.c.n_clean
-                - moving.c.n_known,
-                StreamPosition.n_duplicate: StreamPosition.n_duplicate
-                + moving.c.n_duplicate
-                + moving.c.n_known,
-            }
-        )
-    )
-
-
-def parameters(
-    group: str, advances: Sequence[Advance], labels: Sequence[Label]
-) -> dict[str, object]:
-    """Return what `MINE` and `ALL_MINE` ask for."""
-    n_labels = Counter(label.partition for label in labels)
-    moved = [_as_row(advance, n_labels[advance.partition]) for advance in advances]
-    return {"own_group": group, "moved": moved}
+    Takeovers and commits do not wait, for they change no key of a position.
+    """
+    held = [
+        {"topic": topic, "partition": number, "epoch": epoch}
+        for (topic, number), epoch in epochs.items()
+    ]
+    rows = connection.execute(_HOLD, {"own_group": group, "held": held})
+    return {Partition(topic, number) for topic, number in rows}
 
 
 def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:
     """Note what went wrong with all that this owner took over and nobody after it."""
     owned = (
-        select(*_KEY)
+        select(*KEY)
         .where(StreamPosition.group == group, StreamPosition.owner == owner)
-        .order_by(*_KEY)
+        .order_by(*KEY)
         .with_for_update(key_share=True)
         .cte("owned")
     )
@@ -257,7 +200,7 @@ def read_clocks(
 ) -> dict[Partition, Clock]:
     """Return how far a group is in some topics; greatest() ignores a null."""
     reached = func.greatest(StreamPosition.event_time, StreamPosition.waits_at)
-    query = select(*_KEY, StreamPosition.next_offset, reached).where(
+    query = select(*KEY, StreamPosition.next_offset, reached).where(
         StreamPosition.group == group, StreamPosition.topic.in_(topics)
     )
     return {
@@ -282,7 +225,7 @@ def announce(
 
 def read_totals(connection: Connection, group: str, topic: str) -> dict[Partition, Counts]:
     """Return the counts of a group in a topic since its first message."""
-    query = select(StreamPosition.partition, *_COUNTS).where(
+    query = select(StreamPosition.partition, *COUNTS).where(
         StreamPosition.group == group, StreamPosition.topic == topic
     )
     rows = connection.execute(query)
@@ -292,17 +235,3 @@ def read_totals(connection: Connection, group: str, topic: str) -> dict[Partitio
 def _position(row: Row[*tuple[Any, ...]]) -> Position:
     time_us = None if row.event_time is None else to_us(row.event_time)
     return Position(row.epoch, row.next_offset, time_us)
-
-
-def _as_row(advance: Advance, n_labels: int) -> dict[str, object]:
-    time_us = advance.event_time_us
-    return {
-        "topic": advance.partition.topic,
-        "partition": advance.partition.number,
-        "epoch": advance.epoch,
-        "start_offset": advance.start_offset,
-        "next_offset": advance.next_offset,
-        "event_time": None if time_us is None else to_datetime(time_us),
-        **advance.counts.by_name,
-        "n_labels": n_labels,
-    }

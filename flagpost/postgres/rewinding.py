@@ -143,9 +143,7 @@ def read_rewindable(engine: Engine, group: str, topics: Collection[str]) -> Rewi
     )
     with translated(), engine.connect() as connection:
         standing = _read_marks(connection, StreamPosition, group, topics)
-        checkpoints = _read_marks(
-            connection, StreamCheckpoint, group, topics, StreamCheckpoint.next_event_time
-        )
+        checkpoints = _read_checkpoints(connection, group, topics)
         epochs = _read_epochs(connection, group, topics)
         histories = {
             partition: History(epochs[partition], now, checkpoints.get(partition, []))
@@ -164,7 +162,8 @@ def rewind(engine: Engine, group: str, steps: Sequence[Step]) -> dict[str, int]:
         How many rows were removed, by what they are.
 
     Raises:
-        Refused: a partition has moved or was taken over since the plan was made; nothing is done.
+        Refused: since the plan was made a partition has moved or was taken over, or a checkpoint
+            has grown too old to be kept; nothing is done.
         Unavailable: the database does not answer; all of it is done, or nothing.
     """
     rows = {"own_group": group, "steps": [_as_row(step) for step in steps]}
@@ -172,6 +171,7 @@ def rewind(engine: Engine, group: str, steps: Sequence[Step]) -> dict[str, int]:
     with translated(), engine.begin() as connection:
         connection.execute(_NO_LIMIT)
         _lock(connection, group, topics, steps)
+        _check_kept(connection, group, topics, steps)
         removed = {
             what: connection.execute(statement, rows).rowcount
             for what, statement in _REMOVE.items()
@@ -200,6 +200,13 @@ def _read_marks(
     return marks
 
 
+def _read_checkpoints(
+    connection: Connection, group: str, topics: Collection[str]
+) -> dict[Partition, list[Mark]]:
+    next_event_time = StreamCheckpoint.next_event_time
+    return _read_marks(connection, StreamCheckpoint, group, topics, next_event_time)
+
+
 def _read_epochs(
     connection: Connection, group: str, topics: Collection[str]
 ) -> dict[Partition, int]:
@@ -222,6 +229,15 @@ def _lock(
     found = {tuple(row) for row in connection.execute(query)}
     if found != {(*step.partition, step.epoch, step.now.next_offset) for step in steps}:
         raise Refused("a member has moved or taken over a partition meanwhile; nothing was done")
+
+
+def _check_kept(
+    connection: Connection, group: str, topics: Collection[str], steps: Sequence[Step]
+) -> None:
+    """Make sure that the journal still has what each step goes back to."""
+    kept = _read_checkpoints(connection, group, topics)
+    if any(step.then not in (step.now, *kept.get(step.partition, [])) for step in steps):
+        raise Refused("a checkpoint was dropped meanwhile, as too old; nothing was done")
 
 
 def _as_row(step: Step) -> dict[str, object]:

@@ -132,11 +132,15 @@ class PostgresStore:
         with self._transaction() as connection:
             return positions.read_totals(connection, self._group, topic)
 
-    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
-        """Delete segments before the first that reaches the partition's time; return how many."""
+    def forget_segments(
+        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> int:
+        """Delete the journal of our partitions up to a time; whoever rewinds waits, nobody else."""
         with self._transaction() as connection:
-            checkpoints.forget(connection, self._group, before_event_time_us)
-            return journal.forget(connection, self._group, before_event_time_us)
+            ours = positions.hold(connection, self._group, epochs)
+            before = {p: us for p, us in before_event_time_us.items() if p in ours}
+            checkpoints.forget(connection, self._group, before)
+            return journal.forget(connection, self._group, before)
 
     def merge_segments(self, partition: Partition, start_offset: int, end_offset: int) -> int:
         """Put one row in the place of many; whoever rewinds waits, and nobody else."""

@@ -195,8 +195,15 @@ class MemoryStore:
         mine = {p: row for (group, p), row in table.items() if group == self._group}
         return {p: row for p, row in mine.items() if p.topic == topic}
 
-    def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
-        return sum(self._forget(p, time) for p, time in before_event_time_us.items())
+    def forget_segments(
+        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+    ) -> int:
+        at = self._database.positions
+        return sum(
+            self._forget(partition, time)
+            for partition, time in before_event_time_us.items()
+            if at[self._group, partition].epoch == epochs[partition]
+        )
 
     def _forget(self, partition: Partition, before_us: int) -> int:
         kept, n_before = list(self._reaching(partition, before_us)), len(self._segments(partition))

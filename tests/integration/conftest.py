@@ -1,12 +1,15 @@
 """Fixtures of the tests that ask PostgreSQL itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import Engine
 
 from flagpost.postgres.engine import create_engine
+
+Connect = Callable[..., Engine]
 
 
 @pytest.fixture
@@ -15,6 +18,19 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def connect(database_url: str) -> Iterator[Connect]:
+    """A function that returns a new engine, one for each member."""
+    with ExitStack() as opened:
+
+        def connect() -> Engine:
+            engine = create_engine(database_url)
+            opened.callback(engine.dispose)
+            return engine
+
+        yield connect
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """The sessions of a database, as another session sees them."""
 
 import time
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 
 def wait_until_blocked(watcher: Engine) -> int:
@@ -30,3 +31,12 @@ def end_other_sessions(watcher: Engine) -> None:
     )
     with watcher.connect() as connection:
         connection.execute(query)
+
+
+def before_statement(engine: Engine, words: str, do: Callable[[], object]) -> None:
+    """Do something whenever this engine is about to execute a statement with these words."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def before_each(*arguments: object) -> None:
+        if words in str(arguments[2]):
+            do()

@@ -1,39 +1,22 @@
 """Merging beside commits, takeovers, rewinds, readers and other merges, at the same time."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from flagpost.core.effects import Position
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
 from flagpost.postgres import merging
-from flagpost.postgres.engine import create_engine
-from flagpost.postgres.rewinding import read_rewindable, rewind
 from flagpost.postgres.store import PostgresStore
-from flagpost.rewind_plan import plan_to_offset
 from tests.contract.packed import commit, packed
-from tests.integration.sessions import wait_until_blocked
-from tests.integration.test_postgres_store import Connect
+from tests.integration.conftest import Connect
+from tests.integration.rewinds import rewind_to
+from tests.integration.sessions import before_statement, wait_until_blocked
 
 A, B, C = (Partition("transactions", number) for number in range(3))
 GROUP = "scorers"
-
-
-@pytest.fixture
-def connect(database_url: str) -> Iterator[Connect]:
-    """A function that returns a new engine, one for each member."""
-    with ExitStack() as opened:
-
-        def connect() -> Engine:
-            engine = create_engine(database_url)
-            opened.callback(engine.dispose)
-            return engine
-
-        yield connect
 
 
 @pytest.fixture
@@ -93,17 +76,12 @@ def test_a_merge_that_meets_another_half_way_changes_nothing(
     assert list(store.load_segments([A], {})) == [packed(A, 0, 2), packed(A, 2, 5)]
 
 
-def rewind_to(engine: Engine, offset: int) -> int:
-    found = read_rewindable(engine, GROUP, ["transactions"])
-    return rewind(engine, GROUP, plan_to_offset(found.histories, A, offset))["journal segments"]
-
-
 def test_a_rewind_waits_for_a_merge_and_removes_what_it_has_merged(
     connect: Connect, store: PostgresStore, pool: ThreadPoolExecutor
 ) -> None:
     with connect().begin() as under_way:
         merging.merge_rows(under_way, GROUP, A, 0, 4)
-        rewound = pool.submit(rewind_to, connect(), 2)
+        rewound = pool.submit(rewind_to, connect(), GROUP, A, 2)
         wait_until_blocked(connect())
 
     assert rewound.result(timeout=10) == 1
@@ -117,15 +95,15 @@ def test_a_merge_waits_for_a_rewind_and_merges_what_that_left(
     """A member that was frozen before its merge wakes up in the middle of a rewind."""
     rewinding, merges = connect(), []
 
-    @event.listens_for(rewinding, "before_cursor_execute")
-    def merge_when_the_position_is_locked(*arguments: object) -> None:
-        if "DELETE FROM stream.journal" in str(arguments[2]):
-            merges.append(pool.submit(store.merge_segments, A, 0, 4))
-            wait_until_blocked(connect())
+    def merge() -> None:
+        merges.append(pool.submit(store.merge_segments, A, 0, 4))
+        wait_until_blocked(connect())
 
-    assert rewind_to(rewinding, 2) == 2
+    before_statement(rewinding, "DELETE FROM stream.journal", merge)
 
-    assert [merge.result(timeout=10) for merge in merges] == [1]
+    assert rewind_to(rewinding, GROUP, A, 2) == 2
+
+    assert [each.result(timeout=10) for each in merges] == [1]
     assert list(store.load_segments([A], {})) == [packed(A, 0, 2)]
 
 

@@ -20,12 +20,11 @@ from flagpost.postgres.store import PostgresStore
 from flagpost.postgres.time_limit import TimeLimit
 from flagpost.torture.waiting import wait_until
 from tests.contract.test_store_contract import NOON_US, flagged, label, segment
+from tests.integration.conftest import Connect
 from tests.integration.sessions import end_other_sessions, wait_until_blocked
 
 A, B, C = (Partition("transactions", number) for number in range(3))
 GROUP = "scorers"
-
-Connect = Callable[..., Engine]
 
 
 @pytest.fixture(params=["psycopg", "psycopg2"])

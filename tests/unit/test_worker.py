@@ -425,9 +425,11 @@ def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(
 
 def test_the_journal_is_shortened_once_in_ten_days_for_all_partitions(database: Database) -> None:
     class Forgetful(MemoryStore):
-        def forget_segments(self, before_event_time_us: Mapping[Partition, int]) -> int:
+        def forget_segments(
+            self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
+        ) -> int:
             asked.append(dict(before_event_time_us))
-            return super().forget_segments(before_event_time_us)
+            return super().forget_segments(before_event_time_us, epochs)
 
     def once_a_day(user: int) -> list[Record | None]:
         return [payment(user, 1 + 24 * 60 * day) for day in range(31)]
