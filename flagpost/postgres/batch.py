@@ -4,7 +4,8 @@ A commit waits for the server as seldom as it can: with small batches the waitin
 The text of the statement is always the same; what a batch does not bring is an empty list in it.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
@@ -19,7 +20,7 @@ _ALL_MINE = text("EXISTS (SELECT FROM all_mine)")
 _new_labels = labels.insertion(_ALL_MINE).cte("new_labels")
 _moving = advances.moving(_new_labels)
 _added = decisions.insertion(_ALL_MINE).returning(func.now()).cte("added_flagged")
-_WRITE = select(
+WRITE = select(
     advances.MINE.c.topic,
     advances.MINE.c.partition,
     func.coalesce(_moving.c.n_known, text("0")).label("n_known"),
@@ -35,8 +36,10 @@ _WRITE = select(
     totals.insertion(_ALL_MINE).cte("added_totals"),
     _added,
 )  # fmt: skip
+"""Asks for what `values_of` returns, and returns what `written` looks at."""
+
 # Put together once. To look its text up by its clauses would take longer than to send it.
-_TEXT = str(_WRITE.compile(dialect=dialect()))
+_TEXT = str(WRITE.compile(dialect=dialect()))
 
 
 class Written(NamedTuple):
@@ -56,6 +59,12 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
     Raises:
         Fenced: a partition is no longer ours, or not where we left it; nothing was done.
     """
+    rows = connection.exec_driver_sql(_TEXT, values_of(group, effects)).all()
+    return written(rows, effects)
+
+
+def values_of(group: str, effects: Effects) -> dict[str, object]:
+    """Return the parameters of `WRITE`: bytes, and texts that are JSON where they are rows."""
     parameters = {
         **advances.parameters(group, effects.advances, effects.labels),
         **journal.parameters(group, effects.segments),
@@ -64,10 +73,18 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
         **spread.parameters(group, effects.spread),
         **totals.parameters(group, effects.totals),
     }
-    sent = {name: to_json(v) if isinstance(v, list) else v for name, v in parameters.items()}
-    rows = connection.exec_driver_sql(_TEXT, sent).all()
+    return {name: to_json(v) if isinstance(v, list) else v for name, v in parameters.items()}
+
+
+def written(rows: Sequence[Sequence[Any]], effects: Effects) -> Written:
+    """Say what `WRITE` has done by the rows that it returned.
+
+    Raises:
+        Fenced: a partition is no longer ours, or not where we left it; nothing was done.
+    """
     if len(rows) < len(effects.advances):
-        mine = {Partition(row.topic, row.partition) for row in rows}
+        mine = {Partition(topic, number) for topic, number, _, _ in rows}
         raise Fenced({advance.partition for advance in effects.advances} - mine)
-    n_added = rows[0].n_added if rows else 0
-    return Written(sum(row.n_known for row in rows), len(effects.flagged) - n_added)
+    n_added = rows[0][-1] if rows else 0
+    n_known = sum(n for _, _, n, _ in rows)
+    return Written(n_known, len(effects.flagged) - n_added)

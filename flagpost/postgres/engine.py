@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import URL, Engine, ExceptionContext, event
+from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -64,25 +64,6 @@ def create_engine(database_url: str) -> Engine:
         isolation_level="READ COMMITTED",
         **_ENGINE,
     )
-
-
-def without_transactions(engine: Engine) -> Engine:
-    """Return an engine of the same database on which each statement is a transaction of its own.
-
-    Its connections stay so: to change one each time it is taken costs as much as a BEGIN. It is
-    disposed of with the given one, and knows of no server that is gone for the given one.
-    """
-    sibling = sqlalchemy.create_engine(
-        engine.url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_ENGINE
-    )
-    event.listen(engine, "engine_disposed", lambda _: sibling.dispose())
-
-    def note_disconnect(context: ExceptionContext) -> None:
-        if context.is_disconnect:
-            sibling.dispose()
-
-    event.listen(engine, "handle_error", note_disconnect)
-    return sibling
 
 
 def _parse(database_url: str) -> URL:

@@ -18,8 +18,9 @@ from flagpost.postgres import (
     merging,
     positions,
 )
+from flagpost.postgres.batch import Written
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.engine import without_transactions
+from flagpost.postgres.prepared_statement import PreparedStatement
 from flagpost.postgres.time_limit import PATIENCE, TimeLimit, Wait
 from flagpost.process_name import process_name
 
@@ -35,7 +36,7 @@ class PostgresStore:
     def __init__(self, engine: Engine, group: str, time_limit: TimeLimit = PATIENCE) -> None:
         """Take the engine of a database; nothing connects yet."""
         self._engine = engine
-        self._without_transactions = without_transactions(engine)
+        self._statement = PreparedStatement(engine, batch.WRITE, time_limit)
         self._group = group
         self._time_limit = time_limit
         self._owner = process_name()
@@ -99,28 +100,19 @@ class PostgresStore:
         return self._commit_as_statement(effects)
 
     def _commit_as_statement(self, effects: Effects) -> Counts:
-        with (
-            translated(),
-            self._without_transactions.connect() as connection,
-            self._time_limit.on(connection),
-        ):
-            return self._write(connection, effects)
+        with translated():
+            rows = self._statement.execute(batch.values_of(self._group, effects))
+        return _counted(effects, batch.written(rows, effects))
 
     def _commit_in_transaction(self, effects: Effects) -> Counts:
         """Keep the positions as they are first; a zombie's copies are rolled back with the rest."""
         with self._transaction() as connection:
             if effects.checkpoints:
                 checkpoints.keep(connection, self._group, effects.checkpoints)
-            counts = self._write(connection, effects)
+            written = batch.write(connection, self._group, effects)
             if effects.kept:
                 kept_scores.add(connection, effects.kept)
-        return counts
-
-    def _write(self, connection: Connection, effects: Effects) -> Counts:
-        n_known, n_left_out = batch.write(connection, self._group, effects)
-        if n_left_out:
-            log.warning("flagged transactions left out: their ids are taken", n_left_out=n_left_out)
-        return effects.counts + Counts(n_clean=-n_known, n_duplicate=n_known)
+        return _counted(effects, written)
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         """Return how far the group is in each partition of a topic."""
@@ -166,3 +158,11 @@ class PostgresStore:
             connection.begin(),
         ):
             yield connection, wait
+
+
+def _counted(effects: Effects, written: Written) -> Counts:
+    """Count what became of the messages, now that it is known what had been stored already."""
+    n_known, n_left_out = written
+    if n_left_out:
+        log.warning("flagged transactions left out: their ids are taken", n_left_out=n_left_out)
+    return effects.counts + Counts(n_clean=-n_known, n_duplicate=n_known)

@@ -62,7 +62,7 @@ class Wait:
 
     def __init__(self, connection: Connection) -> None:
         """Begin to wait on a connection that is open."""
-        driver: Any = connection.connection.driver_connection  # of either driver
+        driver: Any = connection.connection.dbapi_connection  # of either driver
         self._file = os.dup(driver.fileno())
         self.began_at = time.monotonic()
 

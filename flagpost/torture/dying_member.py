@@ -65,7 +65,6 @@ class DyingStore(PostgresStore):
         self._reach = reach
         self._batch = threading.local()
         event.listen(engine, "commit", self._before_commit)
-        event.listen(self._without_transactions, "before_cursor_execute", self._before_commit)
 
     def commit(self, effects: Effects) -> Counts:
         """Commit a batch."""
@@ -75,6 +74,10 @@ class DyingStore(PostgresStore):
         self._batch.is_written = False
         self._reach(Step.AFTER_DATABASE_COMMIT)
         return counts
+
+    def _commit_as_statement(self, effects: Effects) -> Counts:
+        self._before_commit()
+        return super()._commit_as_statement(effects)
 
     def _before_commit(self, *_: object) -> None:
         if getattr(self._batch, "is_written", False):
