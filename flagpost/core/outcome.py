@@ -58,8 +58,8 @@ def _add_transactions(
     effects: Effects, batch: ScoredBatch[M], piece: Piece[M], position: Position, rows: slice
 ) -> None:
     is_duplicate = batch.observed.is_duplicate[rows]
-    n_duplicate = int(is_duplicate.sum())
-    n_flagged = int((batch.decisions.is_flagged[rows] & ~is_duplicate).sum())
+    n_duplicate = int(np.count_nonzero(is_duplicate))
+    n_flagged = int(np.count_nonzero(batch.decisions.is_flagged[rows] & ~is_duplicate))
     counts = Counts(
         n_in=piece.n_messages,
         n_clean=is_duplicate.size - n_duplicate - n_flagged,
@@ -67,7 +67,9 @@ def _add_transactions(
         n_duplicate=n_duplicate,
         n_dead=len(piece.bad),
     )
-    entries = _entries(batch, rows).where(~is_duplicate)
+    entries = _entries(batch, rows)
+    if n_duplicate:
+        entries = entries.where(~is_duplicate)
     if entries.event_time_us.size:
         times = entries.event_time_us
         effects.segments.append(_segment(piece, position, entries, times.min(), times.max()))

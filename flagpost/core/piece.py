@@ -1,7 +1,7 @@
 """Decoded messages of one partition, waiting for their turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -137,31 +137,30 @@ def _n_of(chunks: Sequence[Messages]) -> int:
 
 def between(columns: Columns, rows: slice) -> Columns:
     """Return some consecutive rows."""
-    taken: dict[str, Any] = {
-        field.name: getattr(columns, field.name)[rows] for field in fields(columns)
-    }
-    return replace(columns, **taken)
+    taken: list[Any] = [getattr(columns, name)[rows] for name in columns.__slots__]
+    return type(columns)(*taken)
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """Return the rows of at least one part behind each other."""
     if len(parts) == 1:
         return parts[0]
-    names = [field.name for field in fields(parts[0])]
-    columns: dict[str, Any] = {name: [getattr(part, name) for part in parts] for name in names}
-    return replace(parts[0], **{name: _concatenated(column) for name, column in columns.items()})
+    columns: list[Any] = [
+        _concatenated([getattr(part, name) for part in parts]) for name in parts[0].__slots__
+    ]
+    return type(parts[0])(*columns)
 
 
 def reordered(columns: Columns, order: Int64s) -> Columns:
     """Return the rows at the places that `order` gives, in its order."""
     places = order.tolist()
-    taken: dict[str, Any] = {
-        field.name: column[order]
-        if isinstance(column := getattr(columns, field.name), np.ndarray)
+    taken: list[Any] = [
+        column[order]
+        if isinstance(column := getattr(columns, name), np.ndarray)
         else [column[place] for place in places]
-        for field in fields(columns)
-    }
-    return replace(columns, **taken)
+        for name in columns.__slots__
+    ]
+    return type(columns)(*taken)
 
 
 def _concatenated(column: list[Any]) -> Any:  # noqa: ANN401  (arrays or texts)
