@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 from unittest.mock import patch
@@ -16,7 +18,9 @@ from numpy.typing import NDArray
 from bench.log_source import LogSource
 from bench.messages import find_log
 from bench.parts import Bench, OnProgress, in_turns
-from bench.results import Figure, Goal, Section, Table, row
+from bench.payments import draw_payments
+from bench.programs.load import FLAGGED_A_SECOND
+from bench.results import Figure, Goal, Row, Section, Table, row
 from bench.servers import PARTITIONS, empty_tables, run_script
 from flagpost import processing
 from flagpost.at_once import AtOnce
@@ -44,9 +48,14 @@ HOW = (
     "The worker as it is with a stopwatch, but reading a file, and one step after the other: a "
     "worker takes the steps of several batches at once. Processor time is that of the worker "
     "alone; on the clock, most of a commit is waiting for PostgreSQL. The poll stands apart: "
-    "Flagpost's own source reads the topic and hands over the bytes."
+    "Flagpost's own source reads the topic and hands over the bytes. A dozen payments every 5 ms "
+    "are what a worker gets of a stream of 2,000 a second: there it does something else between "
+    "two batches, and so does the processor."
 )
 MOST_PROCESSOR_US = 3.0
+DOZEN = 12
+DOZENS = 1_000
+PAYMENTS_A_SECOND = 2_000
 
 Spent = NDArray[np.float64]
 """(2,) on the clock and of this process's processors, both in seconds or in microseconds."""
@@ -56,34 +65,73 @@ def measure_steps(bench: Bench, on_progress: OnProgress) -> Section:
     """Time the steps, and the polls with each client."""
     log = find_log(bench.events)
     settings = bench.filled(log, PARTITIONS)
-    steps, polls = list[dict[str, Spent]](), dict[KafkaClient, list[float]]()
+    steps, dozens = list[dict[str, Spent]](), list[dict[str, Spent]]()
+    polls = dict[KafkaClient, list[float]]()
     for client in in_turns(bench.repeats, [None, *bench.clients], on_progress):
         if client is None:
             steps.append(time_steps(settings, log))
+            dozens.append(time_dozens(settings))
         else:
             polls.setdefault(client, []).append(_poll_us(settings, client, bench.events))
-    return section_of(steps, polls)
+    return section_of(steps, dozens, polls)
 
 
-def section_of(steps: list[dict[str, Spent]], polls: dict[KafkaClient, list[float]]) -> Section:
+def section_of(
+    steps: list[dict[str, Spent]],
+    dozens: list[dict[str, Spent]],
+    polls: dict[KafkaClient, list[float]],
+) -> Section:
     """Arrange the microseconds of each step, from runs that have the same steps."""
-    on_clock, of_processor = (
-        {name: [float(run[name][kind]) for run in steps] for name in steps[0]} for kind in (0, 1)
-    )
-    rows = [row(name, [on_clock[name], of_processor[name]], 2) for name in steps[0]]
     polled = [row(client, [runs], 2) for client, runs in polls.items()]
+    kinds = ["on the clock", "of processor time"]
     tables = [
-        Table("Steps, us per event", ["on the clock", "of processor time"], rows),
+        Table("Steps, us per event", kinds, _rows(steps, 2)),
+        Table("Steps, us per dozen payments", kinds, _rows(dozens, 0)),
         Table("Poll, us per event", ["on the clock"], polled),
     ]
-    cost = Figure.of(of_processor[ALL_STEPS]).median
+    cost = Figure.of([float(run[ALL_STEPS][1]) for run in steps]).median
     goal = Goal("all steps, us of processor time", cost, most=MOST_PROCESSOR_US, digits=2)
     return Section("steps", "Profile", HOW, tables, [goal])
+
+
+def _rows(runs: list[dict[str, Spent]], digits: int) -> list[Row]:
+    return [
+        row(step, [[float(run[step][kind]) for run in runs] for kind in (0, 1)], digits)
+        for step in runs[0]
+    ]
 
 
 def _poll_us(settings: Settings, client: KafkaClient, events: int) -> float:
     usage = run_script(settings, "-m", "bench.programs.poll", events, kafka_client=client)
     return 1e6 * float(usage.stdout) / events
+
+
+def time_dozens(settings: Settings) -> dict[str, Spent]:
+    """Score payments of the last seconds, a dozen at a time; microseconds a dozen for each step."""
+    partitions = 2 * PARTITIONS  # with those of the labels: each gives its share to a poll
+    asked = settings.model_copy(update={"batch_messages": partitions * DOZEN // PARTITIONS})
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "dozens.jsonl"
+        write_dozens(log)
+        spent = time_steps(asked, log)
+    del spent[WHOLE]  # it waits between two batches
+    return {step: DOZEN * each for step, each in spent.items()}
+
+
+def write_dozens(log: Path) -> None:
+    """Write payments that happened at a steady rate until now, one a line."""
+    payments = draw_payments(DOZEN * DOZENS, FLAGGED_A_SECOND / PAYMENTS_A_SECOND)
+    first = datetime.now(UTC) - timedelta(seconds=DOZEN * DOZENS / PAYMENTS_A_SECOND)
+    log.write_bytes(
+        b"".join(
+            payments.message(number, _after(first, number)) + b"\n"
+            for number in range(DOZEN * DOZENS)
+        )
+    )
+
+
+def _after(first: datetime, number: int) -> bytes:
+    return (first + timedelta(seconds=number / PAYMENTS_A_SECOND)).isoformat().encode()
 
 
 def time_steps(settings: Settings, log: Path) -> dict[str, Spent]:

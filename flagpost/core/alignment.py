@@ -19,7 +19,10 @@ ALIGNED_WITHIN_US = 12 * HOUR_US
 """How far, in event time, a partition may be ahead of the slowest one that has more to come."""
 
 MOST_SHARES = 4
-"""Into no more shares a batch is parted: a commit costs some milliseconds, however small it is."""
+"""Into no more shares a batch is parted: a commit costs some milliseconds, however small it is.
+
+A share holds a whole poll of one partition, for a poll is such a part of a batch, too.
+"""
 
 
 class Alignment(Generic[M]):

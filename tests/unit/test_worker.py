@@ -32,6 +32,7 @@ from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.merging import Merging
 from flagpost.settings import KeepScores
+from flagpost.torture.waiting import wait_until
 from flagpost.worker import Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
@@ -461,6 +462,33 @@ def test_a_poll_is_a_quarter_of_a_large_batch_and_all_of_a_small_one(
            batch_messages=batch_messages).run(until_caught_up=True)  # fmt: skip
 
     assert polled == {asked}
+
+
+@in_threads
+def test_while_a_batch_is_scored_three_more_are_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(MemorySource):
+        n_read = 0
+
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            poll = super().poll(max_messages, timeout_seconds)
+            self.n_read += sum(len(chunk.values) for chunk in poll.chunks)
+            return poll
+
+    def see_how_far_it_reads() -> None:
+        if not found:
+            wait_until(lambda: source.n_read >= 8 + 3 * 8, 10)
+            time.sleep(0.05)  # it does not go on
+            found.append(source.n_read)
+
+    monkeypatch.setattr("flagpost.worker.SCORING_SECONDS", 0.0)
+    before_scoring(monkeypatch, see_how_far_it_reads)
+    found: list[int] = []
+    source = Counting({A: payments([1], range(1, 101))})
+    worker(source, MemoryStore(database, GROUP), batch_messages=8).run(until_caught_up=True)
+
+    assert found == [8 + 3 * 8]
 
 
 def test_markers_are_passed_without_a_message(database: Database) -> None:
