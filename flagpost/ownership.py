@@ -159,11 +159,7 @@ class Ownership:
             Unavailable: the same call may succeed later.
         """
         if self._ten_days > self._shortened_in:
-            reached = {p: position.event_time_us for p, position in self._committed.items()}
-            self._store.forget_segments(
-                {p: us - JOURNAL_RETENTION_US for p, us in reached.items() if us is not None},
-                {p: position.epoch for p, position in self._committed.items()},
-            )
+            self._store.forget_segments(self._committed, JOURNAL_RETENTION_US)
             self._shortened_in = self._ten_days
 
 

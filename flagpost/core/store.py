@@ -105,12 +105,14 @@ class Store(Protocol):
         """Return what became of all messages so far, for each partition of a topic."""
         ...
 
-    def forget_segments(
-        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
-    ) -> int:
-        """Delete the segments before the first one that reaches that time; return how many.
+    def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
+        """Delete the segments before the first one of the last `kept_us` of event time.
 
-        Partitions that were taken over or rewound meanwhile are left alone.
+        Partitions that have been rewound since they reached these positions are left alone, and
+        those that were taken over before.
+
+        Returns:
+            How many segments were deleted.
         """
         ...
 

@@ -1,7 +1,6 @@
 """The connection to PostgreSQL: a small pool, and limits on how long anything may take."""
 
 import logging
-from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Engine
@@ -34,14 +33,6 @@ _SESSION = {
 
 # What positions.py relies on, also where each statement is a transaction of its own.
 _FENCE = "-c default_transaction_isolation=read\\ committed"
-_ENGINE: dict[str, Any] = {
-    "pool_size": 1,
-    "max_overflow": 1,
-    "hide_parameters": True,
-    "json_serializer": to_json,  # knows times and decimals, and is fast
-    "use_insertmanyvalues": False,  # psycopg2 is faster with large segments one by one
-    "use_native_hstore": False,  # saves a look-up on every new connection
-}
 
 
 def create_engine(database_url: str) -> Engine:
@@ -62,7 +53,12 @@ def create_engine(database_url: str) -> Engine:
     return sqlalchemy.create_engine(
         url.set(query={**_LIBPQ, **url.query, "options": options}),
         isolation_level="READ COMMITTED",
-        **_ENGINE,
+        pool_size=1,
+        max_overflow=1,
+        hide_parameters=True,
+        json_serializer=to_json,  # knows times and decimals, and is fast
+        use_insertmanyvalues=False,  # psycopg2 is faster with large segments one by one
+        use_native_hstore=False,  # saves a look-up on every new connection
     )
 
 

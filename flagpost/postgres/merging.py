@@ -1,9 +1,8 @@
 """Merging small segments of the journal: one row in the place of many, at once for every reader.
 
 `flagpost rewind`, which removes rows, locks their position FOR UPDATE: so it waits for a merge that
-is under way, and a merge for it. Takeovers and commits change no key of a
-position and do not wait. Two members that merge the same rows wait for each other, and the second
-finds them gone.
+is under way, and a merge for it. Takeovers and commits change no key of a position and do not wait.
+Two members that merge the same rows wait for each other, and the second finds them gone.
 """
 
 from sqlalchemy import (
@@ -24,8 +23,8 @@ from flagpost.core.effects import Segment
 from flagpost.core.segment import merge
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
-from flagpost.postgres import journal
-from flagpost.postgres.tables import JournalSegment, StreamCheckpoint, StreamPosition
+from flagpost.postgres import journal, positions
+from flagpost.postgres.tables import JournalSegment, StreamCheckpoint
 from flagpost.postgres.times import to_us
 
 _TOPIC = bindparam("own_topic", type_=JournalSegment.topic.type)
@@ -34,16 +33,6 @@ _GROUP = bindparam("own_group", type_=JournalSegment.group.type)
 
 # Nobody waits for a merge, nor for its reply: if the server loses it, the rows are as they were.
 _IN_BACKGROUND = text("SET LOCAL synchronous_commit = off")
-
-_HOLD = (
-    select(StreamPosition.epoch)
-    .where(
-        StreamPosition.topic == _TOPIC,
-        StreamPosition.partition == _NUMBER,
-        StreamPosition.group == _GROUP,
-    )
-    .with_for_update(read=True, key_share=True)
-)
 
 _IN_SPAN = (
     JournalSegment.topic == _TOPIC,
@@ -129,7 +118,7 @@ def merge_rows(
         "end": end_offset,
     }
     connection.execute(_IN_BACKGROUND)
-    connection.execute(_HOLD, where)
+    positions.hold(connection, group, [partition])
     taken = connection.execute(_TAKE, where).all()
     n_taken = sum(row.n_rows for row in taken)
     if taken and n_taken < taken[0].n_seen:

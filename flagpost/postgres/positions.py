@@ -1,4 +1,4 @@
-"""Who owns a partition and how far it is: the fence that keeps every effect single.
+"""Who owns a partition and how far it is: what the fence that keeps every effect single is made of.
 
 Under READ COMMITTED, a statement that locks a row waits for the transaction that holds it, and then
 sees the row as that transaction left it. So a takeover returns the position behind a commit that
@@ -6,7 +6,7 @@ was under way, and a commit that comes after a takeover finds another epoch. All
 order of topic and partition: two members that meet wait for each other and do not deadlock.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -119,10 +119,12 @@ _ANNOUNCE = (
     .values({StreamPosition.waits_at: _still_mine.c.waits_at})
 )
 
-_held = recordset("held", *KEY, StreamPosition.epoch)
+_held = recordset("held", *KEY)
+# A takeover that is under way is not waited for and not seen, for it changes no key of the row; a
+# rewind is, for it locks the row FOR UPDATE before it changes it.
 _HOLD = (
-    select(*KEY)
-    .join_from(_held, StreamPosition, and_(is_of(_held), StreamPosition.epoch == _held.c.epoch))
+    select(*KEY, StreamPosition.epoch)
+    .join_from(_held, StreamPosition, is_of(_held))
     .order_by(*KEY)
     .with_for_update(of=StreamPosition, read=True, key_share=True)
 )
@@ -152,17 +154,16 @@ def identify(
     return {Partition(row.topic, row.partition): row.topic_id for row in rows}
 
 
-def hold(connection: Connection, group: str, epochs: Mapping[Partition, int]) -> set[Partition]:
-    """Keep others from rewinding the positions that are still ours, and return which these are.
+def hold(
+    connection: Connection, group: str, partitions: Iterable[Partition]
+) -> dict[Partition, int]:
+    """Keep others from rewinding some positions, and return their epochs.
 
-    Takeovers and commits do not wait, for they change no key of a position.
+    Takeovers and commits do not wait.
     """
-    held = [
-        {"topic": topic, "partition": number, "epoch": epoch}
-        for (topic, number), epoch in epochs.items()
-    ]
+    held = [{"topic": topic, "partition": number} for topic, number in partitions]
     rows = connection.execute(_HOLD, {"own_group": group, "held": held})
-    return {Partition(topic, number) for topic, number in rows}
+    return {Partition(topic, number): epoch for topic, number, epoch in rows}
 
 
 def note_error(connection: Connection, group: str, owner: str, error: str, at: datetime) -> None:

@@ -219,7 +219,10 @@ def _read_epochs(
 def _lock(
     connection: Connection, group: str, topics: Collection[str], steps: Sequence[Step]
 ) -> None:
-    """Hold every position, in the order in which members lock them, if all are as planned."""
+    """Hold every position, in the order in which members lock them, if all are as planned.
+
+    FOR UPDATE, before anything is changed: so whoever merges or shortens the journal waits, too.
+    """
     query = (
         select(*_KEY, StreamPosition.epoch, StreamPosition.next_offset)
         .where(StreamPosition.group == group, StreamPosition.topic.in_(topics))

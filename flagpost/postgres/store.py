@@ -20,7 +20,7 @@ from flagpost.postgres import (
 )
 from flagpost.postgres.batch import Written
 from flagpost.postgres.driver_errors import translated
-from flagpost.postgres.prepared_statement import PreparedStatement
+from flagpost.postgres.kept_session import KeptSession
 from flagpost.postgres.time_limit import PATIENCE, TimeLimit, Wait
 from flagpost.process_name import process_name
 
@@ -30,23 +30,24 @@ log = structlog.get_logger()
 class PostgresStore:
     """The `Store` of one consumer group in PostgreSQL; `core.store` says what it raises.
 
-    It keeps nothing in memory; each call is one transaction. Two threads may call it.
+    It keeps a session for commits and nothing else. Each call is one transaction, but for the
+    rehearsal. Two threads may call it.
     """
 
     def __init__(self, engine: Engine, group: str, time_limit: TimeLimit = PATIENCE) -> None:
         """Take the engine of a database; nothing connects yet."""
         self._engine = engine
-        self._statement = PreparedStatement(engine, batch.WRITE, time_limit)
+        self._session = KeptSession(engine, batch.WRITE, time_limit)
         self._group = group
         self._time_limit = time_limit
         self._owner = process_name()
 
     def rehearse(self) -> None:
         """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
+        self._commit_as_statement(Effects([]))  # on a session of its own
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, [])
             batch.write(connection, self._group, Effects([]))
-        self._commit_as_statement(Effects([]))
 
     def acquire(self, first_offsets: Mapping[Partition, int]) -> dict[Partition, Position]:
         """Take partitions over, after a commit of their former owner that is under way."""
@@ -101,7 +102,7 @@ class PostgresStore:
 
     def _commit_as_statement(self, effects: Effects) -> Counts:
         with translated():
-            rows = self._statement.execute(batch.values_of(self._group, effects))
+            rows = self._session.execute(batch.values_of(self._group, effects))
         return _counted(effects, batch.written(rows, effects))
 
     def _commit_in_transaction(self, effects: Effects) -> Counts:
@@ -124,13 +125,15 @@ class PostgresStore:
         with self._transaction() as connection:
             return positions.read_totals(connection, self._group, topic)
 
-    def forget_segments(
-        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
-    ) -> int:
-        """Delete the journal of our partitions up to a time; whoever rewinds waits, nobody else."""
+    def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
+        """Delete what is old of our partitions; whoever rewinds waits, and nobody else."""
         with self._transaction() as connection:
-            ours = positions.hold(connection, self._group, epochs)
-            before = {p: us for p, us in before_event_time_us.items() if p in ours}
+            epochs = positions.hold(connection, self._group, reached)
+            before = {
+                partition: at.event_time_us - kept_us
+                for partition, at in reached.items()
+                if at.epoch == epochs.get(partition) and at.event_time_us is not None
+            }
             checkpoints.forget(connection, self._group, before)
             return journal.forget(connection, self._group, before)
 
@@ -154,7 +157,7 @@ class PostgresStore:
         with (
             translated(),
             self._engine.connect() as connection,
-            self._time_limit.on(connection) as wait,
+            self._time_limit.on(connection.connection.dbapi_connection) as wait,
             connection.begin(),
         ):
             yield connection, wait

@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 T = TypeVar("T")
 
 LIMIT_SECONDS = 90.0
@@ -33,9 +31,9 @@ class TimeLimit:
         self._watcher = Thread(target=self._watch, name="time-limit", daemon=True)
 
     @contextmanager
-    def on(self, connection: Connection) -> Iterator["Wait"]:
+    def on(self, driver: Any) -> Iterator["Wait"]:  # noqa: ANN401  (the connection of either driver)
         """Let everything in the context take so long in all, or since the wait was begun anew."""
-        wait = Wait(connection)
+        wait = Wait(driver)
         with self._lock:
             self._waits.add(wait)
             if not self._watcher.is_alive():
@@ -60,9 +58,8 @@ class TimeLimit:
 class Wait:
     """A wait for the server, with a handle of its own on the socket of a connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, driver: Any) -> None:  # noqa: ANN401
         """Begin to wait on a connection that is open."""
-        driver: Any = connection.connection.dbapi_connection  # of either driver
         self._file = os.dup(driver.fileno())
         self.began_at = time.monotonic()
 

@@ -36,7 +36,7 @@ class Step(StrEnum):
     AFTER_SCORING = "after-scoring"
     """Scored, its dead letters acknowledged, nothing sent to the database."""
     BEFORE_DATABASE_COMMIT = "before-database-commit"
-    """All is ready, but the only statement, or else COMMIT, is not sent."""
+    """The only statement, or else COMMIT, is not sent."""
     AFTER_DATABASE_COMMIT = "after-database-commit"
     """The database has it, the worker has not noted it."""
     BEFORE_KAFKA_COMMIT = "before-kafka-commit"
@@ -70,8 +70,10 @@ class DyingStore(PostgresStore):
         """Commit a batch."""
         self._reach(Step.AFTER_SCORING)
         self._batch.is_written = True
-        counts = super().commit(effects)
-        self._batch.is_written = False
+        try:
+            counts = super().commit(effects)
+        finally:
+            self._batch.is_written = False
         self._reach(Step.AFTER_DATABASE_COMMIT)
         return counts
 

@@ -195,14 +195,12 @@ class MemoryStore:
         mine = {p: row for (group, p), row in table.items() if group == self._group}
         return {p: row for p, row in mine.items() if p.topic == topic}
 
-    def forget_segments(
-        self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
-    ) -> int:
-        at = self._database.positions
+    def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
         return sum(
-            self._forget(partition, time)
-            for partition, time in before_event_time_us.items()
-            if at[self._group, partition].epoch == epochs[partition]
+            self._forget(partition, at.event_time_us - kept_us)
+            for partition, at in reached.items()
+            if self._database.positions[self._group, partition].epoch == at.epoch
+            and at.event_time_us is not None
         )
 
     def _forget(self, partition: Partition, before_us: int) -> int:

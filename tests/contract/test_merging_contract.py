@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from flagpost.core.effects import Position
 from flagpost.core.store import Store
 from flagpost.events import Partition
 from tests.contract.backends import Backend
@@ -111,5 +112,5 @@ def test_a_load_and_forgetting_go_by_the_times_of_what_was_merged(store: Store) 
     assert merged.max_event_time_us == FIRST_US + 4 * SECOND_US
     assert list(store.load_segments([A], {A: merged.max_event_time_us})) == [merged, last]
     assert list(store.load_segments([A], {A: last.max_event_time_us})) == [last]
-    assert store.forget_segments({A: merged.max_event_time_us}, {A: 1}) == 0
-    assert store.forget_segments({A: last.max_event_time_us}, {A: 1}) == 1
+    assert store.forget_segments({A: Position(1, 9, merged.max_event_time_us)}, 0) == 0
+    assert store.forget_segments({A: Position(1, 9, last.max_event_time_us)}, 0) == 1

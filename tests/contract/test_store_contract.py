@@ -357,7 +357,7 @@ def test_a_load_goes_on_from_the_first_segment_that_reaches_the_time(store: Stor
 
     assert list(store.load_segments([A], {A: NOON_US + 9})) == segments[1:]
     assert list(store.load_segments([A], {A: NOON_US + 10})) == []
-    assert store.forget_segments({A: NOON_US + 9}, {A: 1}) == 1
+    assert store.forget_segments({A: Position(1, 9, NOON_US + 9)}, 0) == 1
     assert list(store.load_segments([A], {})) == segments[1:]
 
 
@@ -490,7 +490,7 @@ def test_forgotten_segments_are_those_before_the_time_of_their_partition(store: 
     other = segment(B, 0, 5, NOON_US)
     store.commit(Effects([step(A, 1, 0, 9), step(B, 1, 0, 5)], [old, young, other]))
 
-    assert store.forget_segments({A: NOON_US + 1}, {A: 1}) == 1
+    assert store.forget_segments({A: Position(1, 9, NOON_US + 1)}, 0) == 1
     assert by_partition(store.load_segments([A, B], {})) == [young, other]
 
 
@@ -500,7 +500,10 @@ def test_a_zombie_forgets_no_segments(store: Store) -> None:
     store.commit(Effects([step(A, 1, 0, 5), step(B, 1, 0, 5)], segments))
     store.acquire({A: 0})
 
-    assert store.forget_segments({A: NOON_US + 1, B: NOON_US + 1}, {A: 1, B: 1}) == 1
+    assert (
+        store.forget_segments({A: Position(1, 5, NOON_US + 1), B: Position(1, 5, NOON_US + 1)}, 0)
+        == 1
+    )
     assert by_partition(store.load_segments([A, B], {})) == segments[:1]
 
 
@@ -513,7 +516,7 @@ def test_groups_share_no_state(backend: Backend) -> None:
     assert others.acquire({A: 0}) == {A: Position(1, 0, None)}
     assert list(others.load_segments([A], {})) == []
     others.commit(Effects([step(A, 1, 0, 5)], [segment(A, 0, 5)]))
-    assert others.forget_segments({A: NOON_US + 1}, {A: 1}) == 1
+    assert others.forget_segments({A: Position(1, 9, NOON_US + 1)}, 0) == 1
     assert list(mine.load_segments([A], {})) == [segment(A, 0, 5)]
     assert mine.positions("transactions") == {A: Position(1, 5, NOON_US)}
 

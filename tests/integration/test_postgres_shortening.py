@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
+from flagpost.core.effects import Position
 from flagpost.core.features import RETENTION_US
 from flagpost.errors import Refused
 from flagpost.events import Partition
@@ -18,8 +19,8 @@ from tests.integration.sessions import before_statement, wait_until_blocked
 
 A = Partition("transactions", 0)
 GROUP = "scorers"
-ALL_ROWS = {A: packed(A, 9, 10).max_event_time_us}
-ALL_CHECKPOINTS_BUT_THE_FIRST = {A: packed(A, 3, 4).max_event_time_us + 1 - RETENTION_US}
+REACHED = {A: Position(1, 4, packed(A, 3, 4).max_event_time_us)}
+NOTHING, ALL_BUT_CHECKPOINTS = -1, RETENTION_US - 1  # is kept of event time, in microseconds
 
 
 def four_rows(engine: Engine) -> PostgresStore:
@@ -50,7 +51,7 @@ def test_no_commit_and_no_takeover_waits_for_a_shortening(connect: Connect) -> N
 
     before_statement(shortening, "DELETE FROM stream.journal", go_on)
 
-    assert store.forget_segments(ALL_ROWS, {A: 1}) > 0
+    assert store.forget_segments(REACHED, NOTHING) > 0
     assert owner.positions("transactions")[A].next_offset == 6
 
 
@@ -62,7 +63,7 @@ def test_a_member_that_was_frozen_deletes_nothing_of_what_came_after_a_rewind(
     owner.acquire({A: 0})
     write(owner, range(2))
 
-    assert zombie.forget_segments(ALL_ROWS, {A: 1}) == 0
+    assert zombie.forget_segments(REACHED, NOTHING) == 0
 
     assert starts(owner) == [0, 1]
     assert rewind_to(connect(), GROUP, A, 0) == 2
@@ -75,7 +76,7 @@ def test_a_shortening_waits_for_a_rewind_and_is_fenced_by_it(
     shortened: list[Future[int]] = []
 
     def shorten() -> None:
-        shortened.append(pool.submit(store.forget_segments, ALL_ROWS, {A: 1}))
+        shortened.append(pool.submit(store.forget_segments, REACHED, NOTHING))
         wait_until_blocked(connect())
 
     before_statement(rewinding, "DELETE FROM stream.journal", shorten)
@@ -100,7 +101,7 @@ def test_a_rewind_waits_for_a_shortening_and_is_refused_where_its_checkpoint_has
 
     before_statement(shortening, "DELETE FROM stream.journal", go_back)
 
-    store.forget_segments(ALL_CHECKPOINTS_BUT_THE_FIRST, {A: 1})
+    store.forget_segments(REACHED, ALL_BUT_CHECKPOINTS)
 
     with pytest.raises(Refused, match="too old"):
         rewound[0].result(timeout=10)

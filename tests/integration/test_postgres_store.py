@@ -231,6 +231,47 @@ def test_a_session_that_is_frozen_is_given_up_and_another_one_goes_on(connect: C
     assert store.commit(Effects([step(A, 2, 5, 10)])).n_in == 5
 
 
+def test_a_session_that_is_frozen_before_the_first_commit_is_given_up(connect: Connect) -> None:
+    engine = connect()
+    store = PostgresStore(engine, GROUP, TimeLimit(0.5))
+    store.acquire({A: 0})
+    with engine.connect() as connection:
+        pid = int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable):
+            store.commit(Effects([step(A, 1, 0, 5)]))
+        assert store.acquire({A: 0}) == {A: Position(2, 0, None)}
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert store.commit(Effects([step(A, 2, 0, 5)])).n_in == 5
+
+
+def test_a_session_that_dies_before_the_first_commit_is_unavailable_once(connect: Connect) -> None:
+    store, watcher = PostgresStore(connect(), GROUP), connect()
+    store.acquire({A: 0})
+    end_other_sessions(watcher)
+
+    with pytest.raises(Unavailable):
+        store.commit(Effects([step(A, 1, 0, 5)]))
+    assert store.commit(Effects([step(A, 1, 0, 5)])).n_in == 5
+
+
+def test_all_commits_use_one_session_which_ends_with_the_engine(connect: Connect) -> None:
+    engine, watcher = connect(), connect()
+    store = PostgresStore(engine, GROUP)
+    store.acquire({A: 0})
+    store.commit(Effects([step(A, 1, 0, 5)]))
+    pid = pid_of_commits(watcher)
+    store.commit(Effects([step(A, 1, 5, 9)]))
+
+    assert pid_of_commits(watcher) == pid
+    engine.dispose()
+    assert wait_until(lambda: not is_alive(watcher, pid), 10)
+
+
 def pid_of_commits(engine: Engine) -> int:
     query = text(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -248,7 +289,10 @@ def is_alive(engine: Engine, pid: int) -> bool:
 
 def test_a_long_read_may_go_on_as_long_as_something_comes(connect: Connect) -> None:
     limit = TimeLimit()
-    with connect().connect() as connection, limit.on(connection) as wait:
+    with (
+        connect().connect() as connection,
+        limit.on(connection.connection.dbapi_connection) as wait,
+    ):
         began_at = [wait.began_at for _ in wait.each(range(3))]
 
     assert began_at[0] < began_at[1] < began_at[2]

@@ -136,7 +136,6 @@ class StubbornStore(NotingStore):
 
 def with_plain_insert(directory: Path) -> Parts:
     """Flagged rows have a transaction of their own, and nothing tells that they are there."""
-    batch._TEXT = batch._TEXT.replace("ON CONFLICT (transaction_id) DO NOTHING", "")
     return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
 
 

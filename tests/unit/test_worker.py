@@ -426,25 +426,25 @@ def test_a_rebalance_is_followed_though_the_database_fails_meanwhile(
 
 def test_the_journal_is_shortened_once_in_ten_days_for_all_partitions(database: Database) -> None:
     class Forgetful(MemoryStore):
-        def forget_segments(
-            self, before_event_time_us: Mapping[Partition, int], epochs: Mapping[Partition, int]
-        ) -> int:
-            asked.append(dict(before_event_time_us))
-            return super().forget_segments(before_event_time_us, epochs)
+        def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
+            asked.append((dict(reached), kept_us))
+            return super().forget_segments(reached, kept_us)
 
     def once_a_day(user: int) -> list[Record | None]:
         return [payment(user, 1 + 24 * 60 * day) for day in range(31)]
 
-    asked: list[dict[Partition, int]] = []
+    asked: list[tuple[dict[Partition, Position], int]] = []
     log: Log = {A: once_a_day(1), B: once_a_day(2)}
     store = Forgetful(database, GROUP)
     worker(MemorySource(log), store, batch_messages=4).run(until_caught_up=True)
 
-    assert [set(each) for each in asked[-3:]] == [{A, B}] * 3
+    assert [set(reached) for reached, _ in asked[-3:]] == [{A, B}] * 3
     assert 4 <= len(asked) <= 5  # at once, and when each ten days begin
-    reached = {p: at.event_time_us for (_, p), at in database.positions.items()}
-    for partition, before_us in asked[-1].items():
-        assert 400 * DAY_US <= (reached[partition] or 0) - before_us < 412 * DAY_US
+    assert {kept_us for _, kept_us in asked} == {400 * DAY_US}
+    for partition, at in asked[-1][0].items():
+        now = database.positions[GROUP, partition]
+        assert at.epoch == now.epoch
+        assert 0 <= (now.event_time_us or 0) - (at.event_time_us or 0) < 12 * DAY_US
 
 
 @pytest.mark.parametrize(("batch_messages", "asked"), [(20_000, 5_000), (2_000, 1_000), (7, 7)])
