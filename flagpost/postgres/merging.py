@@ -41,21 +41,26 @@ _IN_SPAN = (
     JournalSegment.start_offset >= bindparam("first"),
     JournalSegment.start_offset < bindparam("end"),
 )
-# A rewind deletes what begins at its checkpoint or later, so nothing may reach over one.
-_checkpoint = (
-    select(func.max(StreamCheckpoint.next_offset))
+# A rewind deletes what begins at its checkpoint or later, so nothing may reach over one. They are
+# looked up once; for each row by itself that took a fifth of the time of a merge.
+_checkpoints = (
+    select(StreamCheckpoint.next_offset)
     .where(
         StreamCheckpoint.topic == _TOPIC,
         StreamCheckpoint.partition == _NUMBER,
         StreamCheckpoint.group == _GROUP,
-        StreamCheckpoint.next_offset <= JournalSegment.start_offset,
+        StreamCheckpoint.next_offset.between(bindparam("first"), bindparam("end")),
     )
+    .order_by(StreamCheckpoint.next_offset)
     .scalar_subquery()
+)
+_n_checkpoints_before = func.width_bucket(
+    JournalSegment.start_offset, func.array(_checkpoints, type_=ARRAY(BigInteger))
 )
 _between_checkpoints = (
     select(
         JournalSegment.start_offset,
-        func.count().over(partition_by=_checkpoint).label("n_rows"),
+        func.count().over(partition_by=_n_checkpoints_before).label("n_rows"),
     )
     .where(*_IN_SPAN)
     .subquery()
@@ -77,7 +82,7 @@ _taken = (
         JournalSegment.min_ts,
         JournalSegment.max_ts,
         JournalSegment.columns,
-        _checkpoint.label("checkpoint"),
+        _n_checkpoints_before.label("n_checkpoints_before"),
     )
     .cte("taken")
 )
@@ -93,7 +98,7 @@ _TAKE = (
         func.count().label("n_rows"),
         func.cardinality(_start_offsets).label("n_seen"),
     )
-    .group_by(_taken.c.checkpoint)
+    .group_by(_taken.c.n_checkpoints_before)
     .order_by(func.min(_taken.c.start_offset))
 )
 _PUT_BACK = journal.insertion(text("true"))
