@@ -4,33 +4,29 @@ import logging
 import sys
 import time
 from base64 import urlsafe_b64encode
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
 
-import numpy as np
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
 
-from flagpost.core.history import Int64s
 from flagpost.errors import Unavailable
 from flagpost.events import Partition
 from flagpost.kafka import group
 from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
+from flagpost.kafka.assignment_listener import AssignmentListener
 from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.batch_fetcher import BatchFetcher
+from flagpost.kafka.kafka_python_chunk import KafkaPythonChunk
 from flagpost.kafka.kafka_python_errors import is_passing, translated
 from flagpost.kafka.leading_assignor import LeadingAssignor, complete_assignments
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
-from flagpost.kafka.record_batches import Records
 from flagpost.kafka.record_layout import load_kernel
-from flagpost.kafka.source import Chunk, Poll, Record
+from flagpost.kafka.source import Chunk, Poll
 from flagpost.kafka.topic_watch import TopicWatch, missing
 
 FETCH_BYTES = 8 << 20
@@ -55,53 +51,6 @@ CONSUMER_CONFIG = {
     # Nobody reads them, and they cost at every fetch.
     "metrics_enabled": False,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaPythonChunk:
-    """The records of one partition, in the batches in which they were fetched."""
-
-    partition: Partition
-    batches: list[Records]
-    offsets: Int64s  # (n,)
-    values: list[bytes | None]
-
-    @classmethod
-    def of(cls, partition: Partition, batches: list[Records]) -> Self:
-        """Bring batches that follow each other together."""
-        offsets = np.concatenate([batch.offsets for batch in batches])
-        return cls(partition, batches, offsets, [v for batch in batches for v in batch.values])
-
-    @property
-    def next_offset(self) -> int:
-        """The last record's offset + 1."""
-        return int(self.offsets[-1]) + 1
-
-    def offset(self, index: int) -> int:
-        """The offset of record `index`."""
-        return int(self.offsets[index])
-
-    def record(self, index: int) -> Record:
-        """Record `index` with everything it carries.
-
-        Raises:
-            MustStop: what it carries besides its value is damaged.
-        """
-        offset = self.offset(index)
-        last_offsets = [int(batch.offsets[-1]) for batch in self.batches]
-        batch = self.batches[bisect_left(last_offsets, offset)]
-        try:
-            record = batch.whole[offset]
-        except KafkaError as error:
-            partition = f"{self.partition.topic}[{self.partition.number}]"
-            raise translated(error, f"reading {partition} at offset {offset}") from error
-        timestamp_ms = record.timestamp if record.timestamp is not None else -1
-        return Record(
-            key=record.key,
-            value=record.value,
-            headers=list(record.headers),
-            timestamp_ms=timestamp_ms if timestamp_ms >= 0 else None,
-        )
 
 
 class KafkaPythonSource:
@@ -145,7 +94,8 @@ class KafkaPythonSource:
         self._consumer._fetcher.__class__ = BatchFetcher  # noqa: SLF001
         complete_assignments(self._consumer._coordinator, self._completed)  # noqa: SLF001
         self._consumer.subscribe(
-            sorted(self._topics), listener=_Listener(self._consumer, assignor, self._membership)
+            sorted(self._topics),
+            listener=AssignmentListener(self._consumer, assignor, self._membership),
         )
 
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
@@ -342,37 +292,6 @@ class KafkaPythonSource:
             for topic, topic_id in ids.items()
             if topic_id is not None
         }
-
-
-class _Listener(ConsumerRebalanceListener):
-    """Runs on the client's IO thread while the polling thread waits in `poll`."""
-
-    def __init__(
-        self,
-        consumer: KafkaConsumer,
-        assignor: LeadingAssignor,
-        membership: Membership,
-    ) -> None:
-        self._consumer = consumer
-        self._assignor = assignor
-        self._membership = membership
-
-    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        self._consumer.pause(*assigned)
-        for native in assigned:
-            # Any position will do while it is paused. Without one the client would look up the
-            # committed offset and, where there is none, fail.
-            self._consumer.seek(native, 0)
-        self._membership.gain(Partition(*native) for native in assigned)
-
-    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        self._membership.lose(Partition(*native) for native in revoked)
-
-    def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
-        # The assignor would go on saying that this member owns them. The group would wait until it
-        # gives some up, and it cannot: it has none. They would be nobody's.
-        self._assignor.member_assignment = None
-        self.on_partitions_revoked(lost)
 
 
 def _native(partitions: Iterable[Partition]) -> list[TopicPartition]:

@@ -11,8 +11,8 @@ from flagpost.errors import OffsetLost, TopicMissing
 from flagpost.events import Partition
 from flagpost.kafka import advice, reachability, topic_watch
 from flagpost.kafka.advice import CommitAdvice
+from flagpost.kafka.assignment_listener import AssignmentListener
 from flagpost.kafka.backlog import Backlog
-from flagpost.kafka.kafka_python_source import _Listener
 from flagpost.kafka.leading_assignor import LeadingAssignor
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.reachability import Reachability
@@ -177,7 +177,8 @@ def test_who_is_thrown_out_claims_nothing_when_he_joins_again() -> None:
     membership.gain([A, B])
     membership.changes()
 
-    _Listener(Mock(), assignor, membership).on_partitions_lost({TopicPartition(*A)})
+    listener = AssignmentListener(Mock(), assignor, membership)
+    listener.on_partitions_lost({TopicPartition(*A)})
 
     assert assignor.metadata(["t"]).owned_partitions == []
     assert membership.changes() == (frozenset(), frozenset([A]))
