@@ -39,6 +39,11 @@ def _cache_directory() -> str:
     return str(PACKAGE / "__pycache__" / f"kernels-{digest[:16]}")
 
 
+def are_compiled() -> bool:
+    """Say whether kernels of these sources were compiled before and kept."""
+    return any(Path(_cache_directory()).rglob("*.nbi"))
+
+
 def compiled(kernel: Callable[P, R]) -> Callable[P, R]:
     """Compile a function over numpy arrays to machine code at its first call.
 

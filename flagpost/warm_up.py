@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
+
+from flagpost.compiled import are_compiled
 from flagpost.core.decoding import MessageDecoder
 from flagpost.core.effects import Position
 from flagpost.core.micro_batch import learn_labels, score_transactions
@@ -21,6 +24,8 @@ long, and three threads that work on a batch each wait for it again and again.""
 
 GC_THRESHOLD_ALLOCATIONS = 200_000
 """Decoded messages are many, short-lived and free of cycles: looking through them is waste."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ def load_kernels(rules: ScoringRules) -> None:
 
     Takes ten seconds or so after a change of the sources, else a fraction of one.
     """
+    if not are_compiled():
+        log.info("compiling, once for these sources", about_seconds=10)
     transaction = b'{"transaction_id":"a","timestamp":"2026-01-01","user_id":"b","amount":9}'
     label = b'{"transaction_id":"a","timestamp":0,"terminal_id":"c","is_fraud":true,"known_at":1}'
     chunks = [
