@@ -48,9 +48,9 @@ HOW = (
     "The worker as it is with a stopwatch, but reading a file, and one step after the other: a "
     "worker takes the steps of several batches at once. Processor time is that of the worker "
     "alone; on the clock, most of a commit is waiting for PostgreSQL. The poll stands apart: "
-    "Flagpost's own source reads the topic and hands over the bytes. A dozen payments every 5 ms "
-    "are what a worker gets of a stream of 2,000 a second: there it does something else between "
-    "two batches, and so does the processor."
+    "Flagpost's own source reads the topic and hands over the bytes. A dozen payments, some "
+    "5 ms after those before, are about what a worker gets of a stream of 2,000 a second: the "
+    "processor does something else between two batches."
 )
 MOST_PROCESSOR_US = 3.0
 DOZEN = 12

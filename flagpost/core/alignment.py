@@ -21,7 +21,7 @@ ALIGNED_WITHIN_US = 12 * HOUR_US
 MOST_SHARES = 4
 """Into no more shares a batch is parted: a commit costs some milliseconds, however small it is.
 
-A share holds a whole poll of one partition, for a poll is such a part of a batch, too.
+A share holds a whole poll of one partition: of a large batch a poll is such a part, too.
 """
 
 

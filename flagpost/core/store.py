@@ -108,8 +108,8 @@ class Store(Protocol):
     def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
         """Delete the segments before the first one of the last `kept_us` of event time.
 
-        Partitions that have been rewound since they reached these positions are left alone, and
-        those that were taken over before.
+        So are checkpoints that need them. Left alone are partitions that have been rewound since
+        they reached these positions, and those that were taken over before this call.
 
         Returns:
             How many segments were deleted.

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from psycopg import RawCursor
-from sqlalchemy import Engine, ExceptionContext, Select, event
+from sqlalchemy import Connection, Engine, ExceptionContext, Select, event
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -39,7 +39,8 @@ class KeptSession:
         self._form = _form(statement, engine.dialect.driver)
         self._time_limit = time_limit
         self._lock = Lock()
-        self._driver: Any = None  # the connection of either driver, and a cursor on it
+        self._connection: Connection | None = None
+        self._driver: Any = None  # the driver's own connection in it, and a cursor on that
         self._cursor: Any = None
         self._is_gone = False
         event.listen(engine, "handle_error", self._note_disconnect)
@@ -61,9 +62,10 @@ class KeptSession:
 
     def _open(self) -> None:
         self._close()
-        connection = self._engine.connect()
-        connection.detach()
-        self._driver, self._is_gone = connection.connection.dbapi_connection, False
+        self._is_gone = False
+        self._connection = self._engine.connect()
+        self._connection.detach()
+        self._driver = self._connection.connection.dbapi_connection
         with self._time_limit.on(self._driver):  # the pool may have had it for long
             self._driver.autocommit = True
             if self._engine.dialect.driver == "psycopg":
@@ -75,17 +77,17 @@ class KeptSession:
 
     @contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
-        """Report the driver's errors as SQLAlchemy does."""
-        engine = self._engine.dialect
-        drivers = engine.loaded_dbapi
+        """End the session, and report the driver's errors as SQLAlchemy does."""
+        used = self._engine.dialect
+        drivers = used.loaded_dbapi
         try:
             yield
         except drivers.Error as error:
-            is_lost = engine.is_disconnect(error, self._driver, self._cursor)
+            is_lost = used.is_disconnect(error, self._driver, self._cursor)
             self._close()
             raise DBAPIError.instance(
                 self._form.text, None, error, drivers.Error,
-                hide_parameters=True, connection_invalidated=is_lost, dialect=engine,
+                hide_parameters=True, connection_invalidated=is_lost, dialect=used,
             ) from error  # fmt: skip
         except BaseException:
             self._close()
@@ -96,7 +98,8 @@ class KeptSession:
             self._is_gone = True
 
     def _end(self, _: Engine) -> None:
-        if self._lock.acquire(blocking=False):  # else it is in use, and ends with the process
+        self._is_gone = True
+        if self._lock.acquire(blocking=False):  # else it is in use, and is not used again
             try:
                 self._close()
             finally:
@@ -105,7 +108,7 @@ class KeptSession:
     def _close(self) -> None:
         if self._driver is not None:
             self._driver.close()
-        self._driver = self._cursor = None
+        self._connection = self._driver = self._cursor = None
 
 
 class _Form(NamedTuple):

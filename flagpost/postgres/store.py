@@ -126,7 +126,7 @@ class PostgresStore:
             return positions.read_totals(connection, self._group, topic)
 
     def forget_segments(self, reached: Mapping[Partition, Position], kept_us: int) -> int:
-        """Delete what is old of our partitions; whoever rewinds waits, and nobody else."""
+        """Delete what is old of our partitions; a rewind waits, no commit and no takeover does."""
         with self._transaction() as connection:
             epochs = positions.hold(connection, self._group, reached)
             before = {

@@ -494,6 +494,17 @@ def test_forgotten_segments_are_those_before_the_time_of_their_partition(store: 
     assert by_partition(store.load_segments([A, B], {})) == [young, other]
 
 
+def test_segments_are_kept_for_a_span_of_event_time(store: Store) -> None:
+    store.acquire({A: 0, B: 0})
+    old, young = segment(A, 0, 5, NOON_US), segment(A, 5, 9, NOON_US + 10)
+    store.commit(Effects([step(A, 1, 0, 9, NOON_US + 20)], [old, young]))
+    reached = {A: Position(1, 9, NOON_US + 20), B: Position(1, 0, None)}
+
+    assert store.forget_segments(reached, 20) == 0
+    assert store.forget_segments(reached, 19) == 1
+    assert list(store.load_segments([A], {})) == [young]
+
+
 def test_a_zombie_forgets_no_segments(store: Store) -> None:
     store.acquire({A: 0, B: 0})
     segments = [segment(A, 0, 5, NOON_US), segment(B, 0, 5, NOON_US)]

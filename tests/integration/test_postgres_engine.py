@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from flagpost.errors import BadConfiguration, FlagpostError, SchemaOutdated, Unavailable
 from flagpost.events import Partition
@@ -146,6 +146,21 @@ def test_the_fence_has_the_isolation_that_it_relies_on_whatever_the_url_says(
     engine.dispose()
 
     assert [*found, also] == ["read committed"] * 2
+
+
+def test_an_error_on_a_kept_session_is_sqlalchemys_and_tells_no_values(
+    database_url: str, driver: str
+) -> None:
+    engine = create_engine(changed(database_url, driver))
+    session = KeptSession(engine, select(text("1 / cast(:secret AS int)")), PATIENCE)
+
+    with pytest.raises(DataError) as failed:
+        session.execute({"secret": "4711x"})
+    again = session.execute({"secret": "1"})
+    engine.dispose()
+
+    assert again == [(1,)]
+    assert "4711" not in str(failed.value.statement) + str(failed.value.params)
 
 
 def test_a_server_that_was_away_is_unavailable_once_for_the_session_of_commits_too(

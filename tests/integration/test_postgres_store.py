@@ -213,7 +213,7 @@ def test_a_frozen_owner_holds_the_new_one_up_for_a_bounded_time(connect: Connect
 
 def test_a_session_that_is_frozen_is_given_up_and_another_one_goes_on(connect: Connect) -> None:
     engine = connect()
-    store = PostgresStore(engine, GROUP, TimeLimit(0.5))
+    store = PostgresStore(engine, GROUP, TimeLimit(3))
     store.acquire({A: 0})
     store.commit(Effects([step(A, 1, 0, 5)]))
     pid = pid_of_commits(engine)
@@ -233,7 +233,7 @@ def test_a_session_that_is_frozen_is_given_up_and_another_one_goes_on(connect: C
 
 def test_a_session_that_is_frozen_before_the_first_commit_is_given_up(connect: Connect) -> None:
     engine = connect()
-    store = PostgresStore(engine, GROUP, TimeLimit(0.5))
+    store = PostgresStore(engine, GROUP, TimeLimit(3))
     store.acquire({A: 0})
     with engine.connect() as connection:
         pid = int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())

@@ -43,6 +43,7 @@ from flagpost.postgres.tables import FraudTransaction
 from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
 from flagpost.settings import Settings
+from flagpost.torture.dying_member import DyingStore
 from flagpost.torture.member import NotingStore, obey, parts_in
 
 _ADVANCE = """
@@ -105,7 +106,8 @@ def advance_where(
 def write_in_transactions(write: Callable[[Connection, str, Effects], Written]) -> None:
     """Have another function write batches, between BEGIN and COMMIT."""
     batch.write = write  # type: ignore[assignment]  # its arguments have no names
-    PostgresStore._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
+    for store in (PostgresStore, DyingStore):
+        store._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
 
 
 def without_epoch(directory: Path) -> Parts:
