@@ -31,6 +31,7 @@ from flagpost.postgres.store import PostgresStore
 from flagpost.scoring import Parts, open_worker
 from flagpost.settings import KafkaClient, Settings
 from flagpost.warm_up import calm_garbage_collector
+from flagpost.worker import POLLS_OF_A_BATCH
 
 ALL_STEPS = "all steps"
 WHOLE = "the whole run, with reading the file"
@@ -65,11 +66,14 @@ def measure_steps(bench: Bench, on_progress: OnProgress) -> Section:
     """Time the steps, and the polls with each client."""
     log = find_log(bench.events)
     settings = bench.filled(log, PARTITIONS)
+    # Nothing is read while another batch is scored, so one poll has to bring a whole batch.
+    asked = POLLS_OF_A_BATCH * settings.batch_messages
+    whole_batches = settings.model_copy(update={"batch_messages": asked})
     steps, dozens = list[dict[str, Spent]](), list[dict[str, Spent]]()
     polls = dict[KafkaClient, list[float]]()
     for client in in_turns(bench.repeats, [None, *bench.clients], on_progress):
         if client is None:
-            steps.append(time_steps(settings, log))
+            steps.append(time_steps(whole_batches, log))
             dozens.append(time_dozens(settings))
         else:
             polls.setdefault(client, []).append(_poll_us(settings, client, bench.events))
