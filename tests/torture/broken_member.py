@@ -137,7 +137,12 @@ class StubbornStore(NotingStore):
 
 
 def with_plain_insert(directory: Path) -> Parts:
-    """Flagged rows have a transaction of their own, and nothing tells that they are there."""
+    """Flagged rows have a transaction of their own, and nothing tells that they are there.
+
+    Without a key there is no conflict either, and PostgreSQL refuses a statement that names one.
+    """
+    batch._TEXT = batch._TEXT.replace("ON CONFLICT (transaction_id) DO NOTHING", "")
+    write_in_transactions(batch.write)
     return replace(parts_in(directory), open_store=store_in(directory, SeparateStore))
 
 
