@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from bench.latency import RATES, SLOW
 from bench.log_source import LogSource
 from bench.messages import find_log
 from bench.parts import Bench, OnProgress, in_turns
@@ -56,7 +57,6 @@ HOW = (
 MOST_PROCESSOR_US = 3.0
 DOZEN = 12
 DOZENS = 1_000
-PAYMENTS_A_SECOND = 2_000
 
 Spent = NDArray[np.float64]
 """(2,) on the clock and of this process's processors, both in seconds or in microseconds."""
@@ -112,8 +112,8 @@ def _poll_us(settings: Settings, client: KafkaClient, events: int) -> float:
 
 def time_dozens(settings: Settings) -> dict[str, Spent]:
     """Score payments of the last seconds, a dozen at a time; microseconds a dozen for each step."""
-    partitions = 2 * PARTITIONS  # with those of the labels: each gives its share to a poll
-    asked = settings.model_copy(update={"batch_messages": partitions * DOZEN // PARTITIONS})
+    # Half of what a poll asks for is asked of the labels, and there are none.
+    asked = settings.model_copy(update={"batch_messages": 2 * DOZEN})
     with TemporaryDirectory() as folder:
         log = Path(folder) / "dozens.jsonl"
         write_dozens(log)
@@ -124,8 +124,8 @@ def time_dozens(settings: Settings) -> dict[str, Spent]:
 
 def write_dozens(log: Path) -> None:
     """Write payments that happened at a steady rate until now, one a line."""
-    payments = draw_payments(DOZEN * DOZENS, FLAGGED_A_SECOND / PAYMENTS_A_SECOND)
-    first = datetime.now(UTC) - timedelta(seconds=DOZEN * DOZENS / PAYMENTS_A_SECOND)
+    payments = draw_payments(DOZEN * DOZENS, FLAGGED_A_SECOND / RATES[SLOW])
+    first = datetime.now(UTC) - timedelta(seconds=DOZEN * DOZENS / RATES[SLOW])
     log.write_bytes(
         b"".join(
             payments.message(number, _after(first, number)) + b"\n"
@@ -135,7 +135,7 @@ def write_dozens(log: Path) -> None:
 
 
 def _after(first: datetime, number: int) -> bytes:
-    return (first + timedelta(seconds=number / PAYMENTS_A_SECOND)).isoformat().encode()
+    return (first + timedelta(seconds=number / RATES[SLOW])).isoformat().encode()
 
 
 def time_steps(settings: Settings, log: Path) -> dict[str, Spent]:
