@@ -185,8 +185,10 @@ class ConfluentSource:
         owned = {p: offset for p, offset in offsets.items() if self._membership.owns(p)}
         # Assigning anew drops what was fetched, whatever state the partition is in; the client's
         # own seek fails on a partition whose fetching has not begun.
-        self._stop(owned)
-        self._start(owned)
+        if flowing := owned.keys() & self._started.keys():
+            self._stop(flowing)
+        if owned:
+            self._start(owned)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """See `Source.pause`."""
@@ -231,30 +233,34 @@ class ConfluentSource:
         self._given.update(_ours(natives))
         self._settle()
 
-    def _lose(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
+    def _lose(self, _: Consumer, natives: list[TopicPartition]) -> None:
+        # Called inside `consume` and `close`. Giving up accepts the loss, also of what is not
+        # fetched. One call and no more: after it a closing client may end, and one that is just
+        # ending drops a request unanswered: the call never returns, nor does the interpreter.
         self._given.difference_update(_ours(natives))
-        self._settle()
-        # Accepts the loss also of what is not fetched.
-        consumer.incremental_unassign([])
+        self._give_up(self._settle())
 
-    def _settle(self) -> None:
-        """Have what the group has given and what follows it, and nothing else."""
+    def _settle(self) -> set[Partition]:
+        """Own what the group has given and what follows it; returns what is to be given up."""
         owned = self._pairing.completed(self._given)
         gone, new = self._owned - owned, owned - self._owned
         self._owned = owned
         if gone:
-            # The client would remember the pause and keep it, should the partition come back.
-            self._consumer.resume(_native(gone & self._started.keys()))
-            self._stop(gone)
             self._membership.lose(gone)
         if new:
             self._membership.gain(new)
+        return gone
 
-    def _stop(self, partitions: Iterable[Partition]) -> None:
-        stopping = [partition for partition in partitions if partition in self._started]
-        for partition in stopping:
+    def _give_up(self, partitions: set[Partition]) -> None:
+        flowing = partitions & self._started.keys()
+        # The client would remember the pause and keep it, should the partition come back.
+        self._consumer.resume(_native(flowing))
+        self._stop(flowing)
+
+    def _stop(self, flowing: Iterable[Partition]) -> None:
+        for partition in flowing:
             del self._started[partition]
-        self._consumer.incremental_unassign(_native(stopping))
+        self._consumer.incremental_unassign(_native(flowing))
 
     def _start(self, offsets: Mapping[Partition, int]) -> None:
         self._started.update(offsets)
@@ -329,7 +335,8 @@ class ConfluentSource:
         self._reachability.seen()
         self._watch.look({topic: known.id for topic, known in found.items()})
         self._pairing.learn({topic: known.n_partitions for topic, known in found.items()})
-        self._settle()
+        if gone := self._settle():
+            self._give_up(gone)
 
     def _note_refusal(self, error: KafkaError) -> None:
         # Called inside `consume`, which passes no exception on.
