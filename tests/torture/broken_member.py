@@ -3,6 +3,7 @@
 `python -m tests.torture.broken_member DEFECT DIRECTORY`
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -59,7 +60,6 @@ UPDATE stream.positions SET n_clean = n_clean - 1, n_duplicate = n_duplicate + 1
  WHERE topic = :topic AND partition = :partition AND "group" = :group
 """
 ALWAYS = text("true")
-FEW_MESSAGES = 40
 
 
 def write_where(condition: str, connection: Connection, group: str, effects: Effects) -> Written:
@@ -368,24 +368,13 @@ DEFECTS: dict[str, Callable[[Path], Parts]] = {
 }
 
 
-def polling_few(parts: Parts) -> Parts:
-    """Have many small batches, however busy the machine: there is always one more to come."""
-
-    def open_source(settings: Settings, topics: GroupTopics) -> Source:
-        source = parts.open_source(settings, topics)
-        poll = source.poll
-        source.poll = lambda _, timeout_seconds: poll(FEW_MESSAGES, timeout_seconds)  # type: ignore[method-assign, assignment]
-        return source
-
-    return replace(parts, open_source=open_source)
-
-
 def main(
     defect: Annotated[str, typer.Argument(help="One of DEFECTS.")],
     directory: Annotated[Path, typer.Argument(help="Where its files are.")],
 ) -> None:
-    """Score with a planted defect."""
-    run_member(polling_few(DEFECTS[defect](directory)), until_caught_up=False)
+    """Score with a planted defect, in many small batches, however busy the machine."""
+    os.environ["FLAGPOST_BATCH_MESSAGES"] = "40"
+    run_member(DEFECTS[defect](directory), until_caught_up=False)
 
 
 if __name__ == "__main__":
