@@ -56,7 +56,7 @@ PEER_SECONDS = 0.01
 """How long a poll waits while messages are held back: how soon one notices that others went on."""
 
 GATHER_SECONDS = 0.005
-"""How far apart small batches are polled: more commits a second cost more than waiting for one."""
+"""How far apart the polls of small batches begin: more commits a second cost more than waiting."""
 
 SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
@@ -165,8 +165,8 @@ class Worker:
 
     def _step(self) -> None:
         self._gather()
-        poll = self._source.poll(self._poll_messages, self._patience_seconds())
         polled_at = time.monotonic()
+        poll = self._source.poll(self._poll_messages, self._patience_seconds())
         pieces = self._decode(poll)
         if poll.lost or poll.assigned or self._held.wanted or self._stop.is_set():
             self._follow(poll)

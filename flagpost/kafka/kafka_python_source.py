@@ -21,6 +21,7 @@ from flagpost.kafka.backlog import Backlog
 from flagpost.kafka.batch_fetcher import BatchFetcher
 from flagpost.kafka.kafka_python_chunk import KafkaPythonChunk
 from flagpost.kafka.kafka_python_errors import is_passing, translated
+from flagpost.kafka.known_coordinator import KnownCoordinator
 from flagpost.kafka.leading_assignor import LeadingAssignor, complete_assignments
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
@@ -92,6 +93,7 @@ class KafkaPythonSource:
                 "connecting; check FLAGPOST_KAFKA_BOOTSTRAP and FLAGPOST_KAFKA_SECURITY_PROTOCOL",
             ) from error
         self._consumer._fetcher.__class__ = BatchFetcher  # noqa: SLF001
+        self._consumer._coordinator.__class__ = KnownCoordinator  # noqa: SLF001
         complete_assignments(self._consumer._coordinator, self._completed)  # noqa: SLF001
         self._consumer.subscribe(
             sorted(self._topics),
