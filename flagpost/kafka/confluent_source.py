@@ -57,6 +57,10 @@ CONSUMER_CONFIG = {
 REPLACED_AGAIN_SECONDS = 300
 """A member that is replaced a second time within this has a rival and must end."""
 
+BURST_SECONDS = 0.001
+"""How long one waits for what was sent with a message that was waited for. That of each partition
+comes by itself, and what comes too late waits for the next batch."""
+
 LOOK_SECONDS = 0.5
 """How long a poll may ask whether the brokers and the topics are there."""
 
@@ -281,6 +285,7 @@ class ConfluentSource:
             # `consume` waits until it has all it was asked for: wait for one, then take the rest.
             messages = self._take(1, min(left_seconds, group.POLL_SLICE_SECONDS))
             if messages and max_messages > 1:
+                time.sleep(BURST_SECONDS)
                 messages += self._take(max_messages - 1, 0)
         return messages
 
