@@ -26,7 +26,7 @@ demo: $(VENV)/runtime.installed  ## install, start Kafka and PostgreSQL, replay 
 	@$(BIN)/flagpost demo
 
 test: $(VENV)/dev.installed  ## every test, against a real Kafka and a real PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter, audit of the locked packages
 	@$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -58,8 +58,14 @@ REPLACED_AGAIN_SECONDS = 300
 """A member that is replaced a second time within this has a rival and must end."""
 
 BURST_SECONDS = 0.001
-"""How long one waits for what was sent with a message that was waited for. That of each partition
-comes by itself, and what comes too late waits for the next batch."""
+"""How long, after a wait, what was sent to other partitions with the first message may take: what
+comes later waits for the next batch."""
+
+MOST_QUEUED = 100_000
+"""More messages than the client ever holds."""
+
+CHANGE_SECONDS = 0.05
+"""How long after a loss the group's next word is waited for."""
 
 LOOK_SECONDS = 0.5
 """How long a poll may ask whether the brokers and the topics are there."""
@@ -227,15 +233,30 @@ class ConfluentSource:
 
     def close(self) -> None:
         """See `Source.close`."""
+        self._follow_group()
         self._send_commits(self._advice.take_all())
         self._consumer.close()
+
+    def _follow_group(self) -> None:
+        """Accept what the group has changed, so that closing has to ask for the last time only.
+
+        If it asked twice, it might have ended when the second answer comes; see `_lose`.
+        """
+        wait_seconds = 0.0
+        while True:
+            _, lost = self._membership.changes()
+            self._advice.forget(lost)
+            self._consumer.consume(MOST_QUEUED, wait_seconds)  # a change comes behind messages
+            if not self._membership.changed:
+                break
+            wait_seconds = CHANGE_SECONDS
 
     def _gain(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
         # Called inside `consume`. An empty assignment accepts the partitions without fetching:
         # that begins with `seek`.
         consumer.incremental_assign([])
         self._given.update(_ours(natives))
-        self._settle()
+        self._settle()  # nothing is to be given up because more was given
 
     def _lose(self, _: Consumer, natives: list[TopicPartition]) -> None:
         # Called inside `consume` and `close`. Giving up accepts the loss, also of what is not
@@ -261,7 +282,7 @@ class ConfluentSource:
         self._consumer.resume(_native(flowing))
         self._stop(flowing)
 
-    def _stop(self, flowing: Iterable[Partition]) -> None:
+    def _stop(self, flowing: Collection[Partition]) -> None:
         for partition in flowing:
             del self._started[partition]
         self._consumer.incremental_unassign(_native(flowing))
@@ -340,7 +361,8 @@ class ConfluentSource:
         self._reachability.seen()
         self._watch.look({topic: known.id for topic, known in found.items()})
         self._pairing.learn({topic: known.n_partitions for topic, known in found.items()})
-        if gone := self._settle():
+        gone = self._settle()
+        if gone & self._started.keys():
             self._give_up(gone)
 
     def _note_refusal(self, error: KafkaError) -> None:

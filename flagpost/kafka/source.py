@@ -71,7 +71,7 @@ class Source(Protocol):
     """
 
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
-        """Wait up to `timeout_seconds` for messages; return as soon as there are any.
+        """Wait up to `timeout_seconds` for messages; return within a moment when there are any.
 
         Raises:
             OffsetLost: the next offset of a partition is outside what the topic holds.
