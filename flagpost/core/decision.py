@@ -80,7 +80,7 @@ def explain(
     terms = scorer.terms(features)
     totals = np.maximum(terms, 0.0).sum(axis=1)
     strongest = np.argsort(-terms, axis=1, kind="stable")[:, :N_REASONS]
-    columns = [FEATURES[column] for column in scorer.columns]
+    columns = [FEATURES[column] for column in scorer.columns.tolist()]
     values = features[:, scorer.columns]
     reasons = []
     for row in range(features.shape[0]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise, starmap
 
 import numpy as np
 
@@ -52,23 +53,23 @@ def _pieces(
 ) -> list[Piece[M]]:
     """Part what was decoded at once into its chunks again."""
     starts = np.cumsum([0, *(len(chunk.values) for chunk in chunks)])
-    rows = np.searchsorted(columns.message_index, starts).tolist()
-    pieces = []
-    for number, chunk in enumerate(chunks):
-        start, mine = int(starts[number]), slice(rows[number], rows[number + 1])
-        part = between(columns, mine)
-        pieces.append(
-            Piece(
-                chunks=(chunk,),
-                first=0,
-                end=len(chunk.values),
-                rows=replace(part, message_index=part.message_index - start),
-                bad=[
-                    replace(message, message_index=message.message_index - start)
-                    for message in bad
-                    if start <= message.message_index < start + len(chunk.values)
-                ],
-                stream_time_us=running_maximum(times_us[mine], reached(chunk.partition)),
-            )
+    rows = np.searchsorted(columns.message_index, starts)
+    index_in_chunk = columns.message_index - np.repeat(starts[:-1], np.diff(rows))
+    columns = replace(columns, message_index=index_in_chunk)
+    return [
+        Piece(
+            chunks=(chunk,),
+            first=0,
+            end=len(chunk.values),
+            rows=between(columns, mine),
+            bad=[
+                replace(message, message_index=message.message_index - start)
+                for message in bad
+                if start <= message.message_index < start + len(chunk.values)
+            ],
+            stream_time_us=running_maximum(times_us[mine], reached(chunk.partition)),
         )
-    return pieces
+        for chunk, start, mine in zip(
+            chunks, starts.tolist(), starmap(slice, pairwise(rows.tolist())), strict=False
+        )
+    ]

@@ -210,4 +210,4 @@ class Effects:
     @property
     def counts(self) -> Counts:
         """What became of all messages of the batch."""
-        return sum((advance.counts for advance in self.advances), Counts())
+        return Counts(*map(sum, zip(*(step.counts.numbers for step in self.advances), strict=True)))

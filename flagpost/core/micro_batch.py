@@ -8,6 +8,7 @@ from typing import Generic
 import numpy as np
 
 from flagpost.core.decision import Decisions
+from flagpost.core.history import Int64s
 from flagpost.core.observed import Observed
 from flagpost.core.piece import M, Piece, joined
 from flagpost.core.pipeline import (
@@ -27,11 +28,12 @@ from flagpost.label_events import Labels
 class ScoredBatch(Generic[M]):
     """What was found in the pieces, of which each partition has at most one.
 
-    `runs[k]` are the rows of `scored[k]` among all transactions.
+    `runs[k]` are the rows of `scored[k]` among all transactions, those before `ends[k]`.
     """
 
     scored: Sequence[Piece[M]]
     runs: Sequence[Run]
+    ends: Int64s
     transactions: Transactions
     observed: Observed
     decisions: Decisions
@@ -64,7 +66,7 @@ def score_transactions(
     ]
     observed = observe_transactions(transactions, runs, state, recall, rules.population_mean_cents)
     decisions = decide_transactions(transactions, observed, rules)
-    return ScoredBatch(scored, runs, transactions, observed, decisions)
+    return ScoredBatch(scored, runs, np.array(ends), transactions, observed, decisions)
 
 
 def label_entries(labels: Labels) -> LabelEntries:

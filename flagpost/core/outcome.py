@@ -1,10 +1,13 @@
 """What a scored micro-batch does to the world: counts, positions, journal segments and rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from flagpost.compiled import compiled
 from flagpost.core.calendar import HOUR_US
+from flagpost.core.decision import Bools
 from flagpost.core.effects import (
     Advance,
     Checkpoint,
@@ -15,15 +18,18 @@ from flagpost.core.effects import (
     SpreadCounts,
 )
 from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
+from flagpost.core.history import Int64s
 from flagpost.core.micro_batch import ScoredBatch, label_entries
 from flagpost.core.piece import M, Piece
-from flagpost.core.pipeline import Run, ScoringRules
+from flagpost.core.pipeline import ScoringRules
 from flagpost.core.rows import flagged_transactions, label_rows
-from flagpost.core.segment import Entries, LabelEntries, pack
+from flagpost.core.segment import Entries, pack, pack_each
 from flagpost.core.spread import each_day, opens_hour
 from flagpost.core.totals import hourly_totals
 from flagpost.events import Partition
 from flagpost.label_events import Labels
+
+_FOREVER_US = np.iinfo(np.int64).max
 
 
 def effects_of(
@@ -40,9 +46,8 @@ def effects_of(
     if batch is not None:
         effects.flagged.extend(flagged_transactions(batch, rules))
         effects.totals.extend(hourly_totals(batch, effects.flagged, rules))
-        for piece, run in zip(batch.scored, batch.runs, strict=True):
-            _add_transactions(effects, batch, piece, positions[piece.partition], run.rows)
-            _add_spread(effects, batch, run, rules)
+        effects.spread.extend(_spread(batch, rules))
+        _add_transactions(effects, batch, positions)
     for piece in pieces:
         if isinstance(piece.rows, Labels):
             _add_labels(effects, piece, piece.rows, positions[piece.partition])
@@ -54,84 +59,121 @@ def effects_of(
     return effects
 
 
-def _add_transactions(
-    effects: Effects, batch: ScoredBatch[M], piece: Piece[M], position: Position, rows: slice
-) -> None:
-    is_duplicate = batch.observed.is_duplicate[rows]
-    n_duplicate = int(np.count_nonzero(is_duplicate))
-    n_flagged = int(np.count_nonzero(batch.decisions.is_flagged[rows] & ~is_duplicate))
-    counts = Counts(
-        n_in=piece.n_messages,
-        n_clean=is_duplicate.size - n_duplicate - n_flagged,
-        n_flagged=n_flagged,
-        n_duplicate=n_duplicate,
-        n_dead=len(piece.bad),
-    )
-    entries = _entries(batch, rows)
-    if n_duplicate:
-        entries = entries.where(~is_duplicate)
-    if entries.event_time_us.size:
-        times = entries.event_time_us
-        effects.segments.append(_segment(piece, position, entries, times.min(), times.max()))
-    effects.advances.append(_advance(piece, position, counts))
-
-
-def _add_spread(effects: Effects, batch: ScoredBatch[M], run: Run, rules: ScoringRules) -> None:
+def _spread(batch: ScoredBatch[M], rules: ScoringRules) -> Iterator[SpreadCounts]:
     """Count the rows of each day in the hour that the stream had come to at their end."""
-    for day in each_day(run.stream_time_us):
-        rows = slice(run.rows.start + day.start, run.rows.start + day.stop)
-        counts = rules.bins.count(
-            batch.transactions.transaction_key[rows],
-            batch.observed.is_duplicate[rows],
-            batch.observed.features[rows],
-            batch.decisions.fraud_probability[rows],
+    days = [(run, day.stop) for run in batch.runs for day in each_day(run.stream_time_us)]
+    counts = rules.bins.count(
+        batch.transactions.transaction_key,
+        batch.observed.is_duplicate,
+        batch.observed.features,
+        batch.decisions.fraud_probability,
+        np.array([run.rows.start + stop for run, stop in days], np.int64),
+    )
+    for day in np.flatnonzero(counts.any(axis=1)).tolist():
+        run, stop = days[day]
+        hour_us = int(run.stream_time_us[stop - 1]) // HOUR_US * HOUR_US
+        yield SpreadCounts(run.partition, hour_us, rules.model_version, counts[day].tolist())
+
+
+def _add_transactions(
+    effects: Effects, batch: ScoredBatch[M], positions: Mapping[Partition, Position]
+) -> None:
+    entries, ends = _accepted(batch)
+    for piece, found, columns in zip(
+        batch.scored, _found(batch), pack_each(entries, ends), strict=True
+    ):
+        counts = Counts(
+            n_in=piece.n_messages,
+            n_clean=piece.stream_time_us.size - found.n_duplicate - found.n_flagged,
+            n_flagged=found.n_flagged,
+            n_duplicate=found.n_duplicate,
+            n_dead=len(piece.bad),
         )
-        if counts.any():
-            hour_us = int(run.stream_time_us[day.stop - 1]) // HOUR_US * HOUR_US
-            effects.spread.append(
-                SpreadCounts(run.partition, hour_us, rules.model_version, counts.tolist())
-            )
+        advance = _advance(piece, positions[piece.partition], counts)
+        effects.advances.append(advance)
+        if columns:
+            effects.segments.append(_segment(advance, found.min_us, found.max_us, columns))
+
+
+class _Found(NamedTuple):
+    """What was found in a run; its event times are those of the accepted ones, if there are any."""
+
+    n_duplicate: int
+    n_flagged: int
+    min_us: int
+    max_us: int
+
+
+def _found(batch: ScoredBatch[M]) -> list[_Found]:
+    """Look at each run."""
+    found = np.empty((batch.ends.size, len(_Found._fields)), np.int64)
+    _look_at_runs(
+        batch.ends,
+        batch.observed.is_duplicate,
+        batch.decisions.is_flagged,
+        batch.transactions.event_time_us,
+        found,
+    )
+    return [_Found(*each) for each in found.tolist()]
+
+
+@compiled
+def _look_at_runs(
+    ends: Int64s, is_duplicate: Bools, is_flagged: Bools, event_time_us: Int64s, found: Int64s
+) -> None:
+    first = 0
+    for run in range(ends.size):
+        n_duplicate, n_flagged, min_us, max_us = 0, 0, _FOREVER_US, -_FOREVER_US
+        for row in range(first, ends[run]):
+            if is_duplicate[row]:
+                n_duplicate += 1
+                continue
+            n_flagged += is_flagged[row]
+            min_us, max_us = min(min_us, event_time_us[row]), max(max_us, event_time_us[row])
+        found[run, 0], found[run, 1] = n_duplicate, n_flagged
+        found[run, 2], found[run, 3] = min_us, max_us
+        first = ends[run]
 
 
 def _add_labels(effects: Effects, piece: Piece[M], labels: Labels, position: Position) -> None:
     counts = Counts(n_in=piece.n_messages, n_clean=labels.is_fraud.size, n_dead=len(piece.bad))
+    advance = _advance(piece, position, counts)
+    effects.advances.append(advance)
+    effects.labels.extend(label_rows(piece, labels))
     if labels.is_fraud.size:
         known = labels.known_at_us
-        effects.segments.append(
-            _segment(piece, position, label_entries(labels), known.min(), known.max())
-        )
-    effects.labels.extend(label_rows(piece, labels))
-    effects.advances.append(_advance(piece, position, counts))
+        columns = pack(label_entries(labels))
+        effects.segments.append(_segment(advance, int(known.min()), int(known.max()), columns))
 
 
-def _entries(batch: ScoredBatch[M], rows: slice) -> Entries:
+def _accepted(batch: ScoredBatch[M]) -> tuple[Entries, Int64s]:
+    """Return what the journal keeps, and the row behind that of each run."""
     transactions, observed = batch.transactions, batch.observed
-    return Entries(
-        user_key=transactions.user_key[rows],
-        terminal_key=observed.terminal_key[rows],
-        event_time_us=transactions.event_time_us[rows],
-        amount_cents=transactions.amount_cents[rows],
-        transaction_key=transactions.transaction_key[rows],
-        amount_ratio=observed.features[rows, AMOUNT_RATIO],
-        high_count_14d=observed.features[rows, HIGH_COUNT_14D].astype(np.int64),
-        is_high=observed.is_high[rows].astype(np.int64),
+    entries = Entries(
+        user_key=transactions.user_key,
+        terminal_key=observed.terminal_key,
+        event_time_us=transactions.event_time_us,
+        amount_cents=transactions.amount_cents,
+        transaction_key=transactions.transaction_key,
+        amount_ratio=observed.features[:, AMOUNT_RATIO],
+        high_count_14d=observed.features[:, HIGH_COUNT_14D].astype(np.int64),
+        is_high=observed.is_high.astype(np.int64),
     )
+    if not observed.is_duplicate.any():
+        return entries, batch.ends
+    is_new = ~observed.is_duplicate
+    n_new_before = np.concatenate([[0], np.cumsum(is_new)])
+    return entries.where(is_new), n_new_before[batch.ends]
 
 
-def _segment(
-    piece: Piece[M],
-    position: Position,
-    entries: Entries | LabelEntries,
-    min_us: np.int64,
-    max_us: np.int64,
-) -> Segment:
+def _segment(advance: Advance, min_us: int, max_us: int, columns: bytes) -> Segment:
     return Segment(
-        partition=piece.partition,
-        start_offset=position.next_offset,
-        end_offset=piece.next_offset,
-        min_event_time_us=int(min_us),
-        max_event_time_us=int(max_us),
-        columns=pack(entries),
+        partition=advance.partition,
+        start_offset=advance.start_offset,
+        end_offset=advance.next_offset,
+        min_event_time_us=min_us,
+        max_event_time_us=max_us,
+        columns=columns,
     )
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flagpost.core.decision import Decisions, decide
+from flagpost.core.decision import Bools, Decisions, decide
 from flagpost.core.features import LATENESS_US
 from flagpost.core.history import Int64s
 from flagpost.core.observe import NO_TERMINAL, Batch
 from flagpost.core.observed import Observed
-from flagpost.core.redelivery import Identities, Recall, find_redelivered
+from flagpost.core.redelivery import Identities, Recall, are_forgotten, find_redelivered
 from flagpost.core.scorer import Scorer
 from flagpost.core.spread import Bins
 from flagpost.core.state import State
@@ -55,18 +55,9 @@ def observe_transactions(
     """
     n = transactions.user_key.size
     owner, stream_time_us = np.empty(n, np.int64), np.empty(n, np.int64)
-    is_redelivered = np.empty(n, np.bool_)
     for run in runs:
-        arrived = Identities(
-            transactions.user_key[run.rows],
-            transactions.event_time_us[run.rows],
-            transactions.transaction_key[run.rows],
-        )
         owner[run.rows] = state.owner_of(run.partition)
         stream_time_us[run.rows] = run.stream_time_us
-        is_redelivered[run.rows] = find_redelivered(
-            run.partition, arrived, run.stream_time_us, recall
-        )
     is_in_time = transactions.event_time_us > stream_time_us - LATENESS_US
     batch = Batch(
         user_key=transactions.user_key,
@@ -78,7 +69,24 @@ def observe_transactions(
         transaction_key=transactions.transaction_key,
         stream_time_us=stream_time_us,
     )
+    is_redelivered = _find_redelivered(batch, runs, recall)
     return state.observe(batch, population_mean_cents, is_redelivered)
+
+
+def _find_redelivered(batch: Batch, runs: Sequence[Run], recall: Recall) -> Bools:
+    is_redelivered = np.zeros(batch.user_key.size, np.bool_)
+    if not are_forgotten(batch.event_time_us, batch.stream_time_us).any():
+        return is_redelivered
+    for run in runs:
+        arrived = Identities(
+            batch.user_key[run.rows],
+            batch.event_time_us[run.rows],
+            batch.transaction_key[run.rows],
+        )
+        is_redelivered[run.rows] = find_redelivered(
+            run.partition, arrived, run.stream_time_us, recall
+        )
+    return is_redelivered
 
 
 def decide_transactions(

@@ -43,6 +43,11 @@ Recall = Callable[[Partition, int, int], Iterable[Identified]]
 """Reads what a partition has accepted between two event times, both included."""
 
 
+def are_forgotten(event_time_us: Int64s, stream_time_us: Int64s) -> NDArray[np.bool_]:
+    """Say which of n transactions memory would not hold any more, had they come before."""
+    return event_time_us <= stream_time_us - RETENTION_US
+
+
 def find_redelivered(
     partition: Partition, arrived: Identified, stream_time_us: Int64s, recall: Recall
 ) -> NDArray[np.bool_]:
@@ -53,7 +58,7 @@ def find_redelivered(
     lie behind it that was in time when it came first.
     """
     is_redelivered = np.zeros(stream_time_us.size, np.bool_)
-    is_old = arrived.event_time_us <= stream_time_us - RETENTION_US
+    is_old = are_forgotten(arrived.event_time_us, stream_time_us)
     if not is_old.any():
         return is_redelivered
     times = set(arrived.event_time_us[is_old].tolist())

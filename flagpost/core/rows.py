@@ -16,13 +16,15 @@ from flagpost.label_events import Labels
 def flagged_transactions(batch: ScoredBatch[M], rules: ScoringRules) -> list[FlaggedTransaction]:
     """Return what is to be stored of the flagged transactions, with their reasons."""
     rows = np.flatnonzero(batch.decisions.is_flagged & ~batch.observed.is_duplicate)
+    if not rows.size:
+        return []
     reasons = explain(
         rules.scorer,
         batch.observed.features[rows],
         batch.decisions.breaks_balance_rule[rows],
         batch.transactions.event_time_us[rows],
     )
-    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right").tolist()
+    owners = np.searchsorted(batch.ends, rows, side="right").tolist()
     texts, features = batch.transactions, batch.observed.features[rows].tolist()
     times_us = batch.transactions.event_time_us[rows].tolist()
     cents = batch.transactions.amount_cents[rows].tolist()
@@ -55,7 +57,7 @@ def scores_to_keep(batch: ScoredBatch[M], rules: ScoringRules) -> list[KeptScore
     times_us = batch.transactions.event_time_us[rows].tolist()
     probabilities = batch.decisions.fraud_probability[rows].tolist()
     flags = batch.decisions.is_flagged[rows].tolist()
-    owners = np.searchsorted([run.rows.stop for run in batch.runs], rows, side="right").tolist()
+    owners = np.searchsorted(batch.ends, rows, side="right").tolist()
     messages = batch.transactions.message_index[rows].tolist()
     return [
         KeptScore(

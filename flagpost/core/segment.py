@@ -8,6 +8,7 @@ whole seconds need four bytes, not eight. About 40 bytes a transaction, most of 
 Small segments that follow each other can be merged: into what would have been packed at once.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,12 +70,26 @@ class LabelEntries(NamedTuple):
 
 
 _KINDS: dict[bytes, type[Entries] | type[LabelEntries]] = {b"FPJ1": Entries, b"FPL1": LabelEntries}
-_MAGIC = {kind: magic for magic, kind in _KINDS.items()}
+_MAGIC = {kind: np.uint64(int.from_bytes(magic, "little")) for magic, kind in _KINDS.items()}
 
 
 def pack(entries: Entries | LabelEntries) -> bytes:
     """Pack at least one row into bytes."""
-    return _packed(type(entries), np.array([column.view(np.int64) for column in entries]))
+    [packed] = pack_each(entries, np.array([entries[0].size]))
+    return packed
+
+
+def pack_each(entries: Entries | LabelEntries, ends: Int64s) -> list[bytes]:
+    """Pack consecutive parts of some rows, each by itself.
+
+    Args:
+        entries: the rows of all parts.
+        ends: (k,) the row behind each part.
+
+    Returns:
+        The bytes of each part; none of a part without rows.
+    """
+    return _packed(type(entries), np.array([column.view(np.int64) for column in entries]), ends)
 
 
 def merge(segments: bytes) -> bytes:
@@ -92,7 +107,8 @@ def merge(segments: bytes) -> bytes:
         raise ValueError("not journal segments of one kind, one after the other")
     columns = np.empty((len(kind._fields), n), np.int64)
     _read_rows(unread, columns)
-    return _packed(kind, columns)
+    [packed] = _packed(kind, columns, np.array([n]))
+    return packed
 
 
 def unpack(packed: bytes) -> Entries | LabelEntries:
@@ -119,27 +135,41 @@ def _kind_of(packed: bytes) -> type[Entries] | type[LabelEntries]:
     return kind
 
 
-def _packed(kind: type[Entries] | type[LabelEntries], columns: Int64s) -> bytes:
-    """Pack (k, n) numbers, with what says of which kind they are."""
+def _packed(kind: type[Entries] | type[LabelEntries], columns: Int64s, ends: Int64s) -> list[bytes]:
+    """Pack parts of (k, n) numbers, with what says of which kind they are."""
     n_columns, n = columns.shape
-    packed = np.empty(n_columns * (_COLUMN_BYTES + 8 * n), np.uint8)
-    n_bytes = _pack_columns(columns, columns.min(axis=1), packed)
-    return np.array([(_MAGIC[kind], n)], _HEADER).tobytes() + packed[:n_bytes].tobytes()
+    n_most = ends.size * (_HEADER_BYTES + n_columns * _COLUMN_BYTES) + 8 * n_columns * n
+    packed, packed_ends = np.empty(n_most, np.uint8), np.empty(ends.size, np.int64)
+    _pack_parts(columns, ends, _MAGIC[kind], packed, packed_ends)
+    bounds = pairwise([0, *packed_ends.tolist()])
+    return [packed[start:end].tobytes() for start, end in bounds]
 
 
 @compiled
-def _pack_columns(columns: Int64s, offsets: Int64s, out: Bytes) -> int:
-    """Write (k, n) numbers column by column, by their (k,) least; return how many bytes it took."""
-    at = 0
+def _pack_parts(
+    columns: Int64s, ends: Int64s, magic: np.uint64, out: Bytes, packed_ends: Int64s
+) -> None:
+    first, at = 0, 0
+    for part in range(ends.size):
+        end = ends[part]
+        if first < end:
+            _write(out, at, magic, 4)
+            _write(out, at + 4, np.uint64(end - first), 4)
+            at = _pack_columns(columns, first, end, out, at + _HEADER_BYTES)
+        first, packed_ends[part] = end, at
+
+
+@compiled
+def _pack_columns(columns: Int64s, first: int, end: int, out: Bytes, at: int) -> int:
+    """Write some rows of (k, n) numbers column by column; return the place behind them."""
     for k in range(columns.shape[0]):
-        offset = offsets[k]
-        largest, scale = _reach_of(columns, k, offset)
+        offset, largest, scale = _reach_of(columns, k, first, end)
         size = _bytes_of(largest // scale)
         out[at] = size
         _write(out, at + 1, np.uint64(offset), 8)
         _write(out, at + 9, scale, 8)
         at += _COLUMN_BYTES
-        for row in range(columns.shape[1]):
+        for row in range(first, end):
             distance = np.uint64(columns[k, row] - offset)
             _write(out, at, distance if scale == _ONE else distance // scale, size)
             at += size
@@ -147,18 +177,23 @@ def _pack_columns(columns: Int64s, offsets: Int64s, out: Bytes) -> int:
 
 
 @compiled
-def _reach_of(columns: Int64s, k: int, offset: int) -> tuple[np.uint64, np.uint64]:
-    """Return a column's largest distance from the offset, and a number that divides all of them.
+def _reach_of(
+    columns: Int64s, k: int, first: int, end: int
+) -> tuple[np.int64, np.uint64, np.uint64]:
+    """Return the least of some rows, their largest distance from it, and what divides all of them.
 
     Distances wrap around and are right whatever the signs. Small ones are not worth dividing.
     """
+    offset = columns[k, first]
+    for row in range(first + 1, end):
+        offset = min(offset, columns[k, row])
     largest, divisor = np.uint64(0), np.uint64(0)
-    for row in range(columns.shape[1]):
+    for row in range(first, end):
         distance = np.uint64(columns[k, row] - offset)
         largest = max(largest, distance)
         if divisor != _ONE:
             divisor = _greatest_common_divisor(distance, divisor)
-    return largest, divisor if largest > _ONE_BYTE else _ONE
+    return offset, largest, divisor if largest > _ONE_BYTE else _ONE
 
 
 @compiled

@@ -75,15 +75,23 @@ class Bins:
         is_duplicate: NDArray[np.bool_],
         features: Floats,
         fraud_probability: Floats,
+        ends: Int64s,
     ) -> Int64s:
-        """Count the sampled ones of n transactions; duplicates are left out.
+        """Count the sampled ones of n transactions, in parts; duplicates are left out.
+
+        Args:
+            transaction_key: (n,) as everything of a transaction.
+            is_duplicate: whether it is left out.
+            features: (n, features).
+            fraud_probability: what the model says.
+            ends: (k,) the row behind each part.
 
         Returns:
-            Shape (n_bins,): the counts of the features one behind the other.
+            Shape (k, n_bins): the counts of the features one behind the other.
         """
-        counts = np.zeros(self.n_bins, np.int64)
+        counts = np.zeros((ends.size, self.n_bins), np.int64)
         _count(
-            transaction_key, is_duplicate, features, fraud_probability,
+            transaction_key, is_duplicate, features, fraud_probability, ends,
             self.columns, self.starts, self.edges, counts,
         )  # fmt: skip
         return counts
@@ -187,10 +195,13 @@ def is_sampled(transaction_key: int) -> bool:
 @compiled
 def _count(
     transaction_key: Int64s, is_duplicate: NDArray[np.bool_],
-    features: Floats, fraud_probability: Floats,
+    features: Floats, fraud_probability: Floats, ends: Int64s,
     columns: Int64s, starts: Int64s, edges: Floats, counts: Int64s,
 ) -> None:  # fmt: skip
+    part = 0
     for row in range(transaction_key.size):
+        while row >= ends[part]:
+            part += 1
         if is_duplicate[row] or not is_sampled(transaction_key[row]):
             continue
         for place in range(columns.size):
@@ -200,4 +211,4 @@ def _count(
             edge = starts[place]
             while edge < starts[place + 1] and edges[edge] < x:
                 edge += 1
-            counts[edge + place] += 1
+            counts[part, edge + place] += 1

@@ -6,6 +6,7 @@ whatever batches the transactions came.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +47,17 @@ def hourly_totals(
     reason[batch.decisions.is_flagged & ~is_duplicate] = [
         FRAUD_REASONS.index(strongest_reason(each)) for each in flagged
     ]
-    for run in batch.runs:
-        cells = sum_by_hour(
-            batch.transactions.event_time_us[run.rows],
-            is_duplicate[run.rows],
-            reason[run.rows],
-            batch.transactions.amount_cents[run.rows],
-            batch.decisions.fraud_probability[run.rows],
-        )
-        if cells.size:
-            hours, reasons, counts, cents, millionths = cells.T.tolist()
+    sums = sum_by_hour(
+        batch.transactions.event_time_us,
+        is_duplicate,
+        reason,
+        batch.transactions.amount_cents,
+        batch.decisions.fraud_probability,
+        batch.ends,
+    )
+    for run, cells in zip(batch.runs, sums, strict=True):
+        if cells:
+            hours, reasons, counts, cents, millionths = map(list, zip(*cells, strict=True))
             yield HourlyTotals(
                 partition=run.partition,
                 counted_in_us=int(run.stream_time_us[-1]) // HOUR_US * HOUR_US,
@@ -79,40 +81,49 @@ def sum_by_hour(
     reason: Int64s,
     amount_cents: Int64s,
     fraud_probability: Floats,
-) -> Int64s:
+    ends: Int64s,
+) -> list[list[list[int]]]:
     """Add n transactions up by hour and reason; shape (n,) each.
 
+    Those up to each of `ends`, shape (k,), are added up by themselves.
+
     Returns:
-        Shape (cells, 5): the hour, counted from 1970, the reason, the number of transactions, their
-        cents, and their fraud probabilities, each rounded to a millionth.
+        The sums of each of the k parts. One is the hour, counted from 1970, the reason, the number
+        of transactions, their cents, and their fraud probabilities, each rounded to a millionth.
     """
-    cells = np.empty((event_time_us.size, 5), np.int64)
-    n_cells = _sum_by_hour(
-        event_time_us, is_duplicate, reason, amount_cents, fraud_probability, cells
+    cells, cell_ends = np.empty((event_time_us.size, 5), np.int64), np.empty(ends.size, np.int64)
+    _sum_by_hour(
+        event_time_us, is_duplicate, reason, amount_cents, fraud_probability, ends, cells, cell_ends
     )
-    return cells[:n_cells]
+    bounds = pairwise([0, *cell_ends.tolist()])
+    return [cells[start:end].tolist() for start, end in bounds]
 
 
 @compiled
 def _sum_by_hour(
     event_time_us: Int64s, is_duplicate: NDArray[np.bool_], reason: Int64s,
-    amount_cents: Int64s, fraud_probability: Floats, cells: Int64s,
-) -> int:  # fmt: skip
-    n_cells = 0
-    for row in range(event_time_us.size):
-        if is_duplicate[row]:
-            continue
-        hour = event_time_us[row] // HOUR_US
-        cell = n_cells - 1  # nearly always one of the last: they come in the order of time
-        while cell >= 0 and (cells[cell, _HOUR] != hour or cells[cell, _REASON] != reason[row]):
-            cell -= 1
-        if cell < 0:
-            cell = n_cells
-            n_cells += 1
-            cells[cell, _HOUR] = hour
-            cells[cell, _REASON] = reason[row]
-            cells[cell, _COUNT] = cells[cell, _CENTS] = cells[cell, _MILLIONTHS] = 0
-        cells[cell, _COUNT] += 1
-        cells[cell, _CENTS] += amount_cents[row]
-        cells[cell, _MILLIONTHS] += int(np.rint(1e6 * fraud_probability[row]))
-    return n_cells
+    amount_cents: Int64s, fraud_probability: Floats, ends: Int64s,
+    cells: Int64s, cell_ends: Int64s,
+) -> None:  # fmt: skip
+    first, n_cells = 0, 0
+    for part in range(ends.size):
+        first_cell = n_cells
+        for row in range(first, ends[part]):
+            if is_duplicate[row]:
+                continue
+            hour = event_time_us[row] // HOUR_US
+            cell = n_cells - 1  # nearly always one of the last: they come in the order of time
+            while cell >= first_cell and (
+                cells[cell, _HOUR] != hour or cells[cell, _REASON] != reason[row]
+            ):
+                cell -= 1
+            if cell < first_cell:
+                cell = n_cells
+                n_cells += 1
+                cells[cell, _HOUR] = hour
+                cells[cell, _REASON] = reason[row]
+                cells[cell, _COUNT] = cells[cell, _CENTS] = cells[cell, _MILLIONTHS] = 0
+            cells[cell, _COUNT] += 1
+            cells[cell, _CENTS] += amount_cents[row]
+            cells[cell, _MILLIONTHS] += int(np.rint(1e6 * fraud_probability[row]))
+        first, cell_ends[part] = ends[part], n_cells

@@ -9,7 +9,7 @@ from flagpost.core.effects import Segment
 from flagpost.core.features import AMOUNT_RATIO, HIGH_COUNT_14D
 from flagpost.core.observe import Batch
 from flagpost.core.observed import Observed
-from flagpost.core.segment import Entries, LabelEntries, merge, pack, unpack
+from flagpost.core.segment import Entries, LabelEntries, merge, pack, pack_each, unpack
 from flagpost.core.state import State
 from flagpost.core.stream_time import running_maximum
 from flagpost.events import UNKNOWN_BALANCE, Partition
@@ -68,6 +68,17 @@ def test_merged_segments_are_what_would_have_been_packed_at_once(
     whole = as_columns(kind, [row for part in parts for row in part])
 
     assert merge(b"".join(pack(as_columns(kind, part)) for part in parts)) == pack(whole)
+
+
+@settings(deadline=None)
+@given(st.lists(labels | st.just([]), min_size=1, max_size=5))
+def test_each_part_is_packed_by_itself(parts: list[list[tuple[float, ...]]]) -> None:
+    whole = as_columns(LabelEntries, [row for part in parts for row in part] or [(0,) * 5])
+    ends = np.cumsum([len(part) for part in parts])
+
+    assert pack_each(whole.where(slice(0, ends[-1])), ends) == [
+        pack(as_columns(LabelEntries, part)) if part else b"" for part in parts
+    ]
 
 
 ONE, LABEL = (

@@ -96,7 +96,7 @@ def test_counts_equal_a_histogram_of_the_sample() -> None:
     rows, scores, key = matrix_of(20_000, 3) * 1.2, probabilities(20_000, 4), keys(20_000, 5)
     is_duplicate = np.random.default_rng(6).random(20_000) < 0.1
 
-    counts = bins_of(spreads).count(key, is_duplicate, rows, scores)
+    [counts] = bins_of(spreads).count(key, is_duplicate, rows, scores, np.array([20_000]))
 
     chosen = (key % SAMPLE_EVERY == 0) & ~is_duplicate
     assert 1_000 < chosen.sum() < 1_250
@@ -113,12 +113,17 @@ def test_counts_do_not_depend_on_how_transactions_are_batched() -> None:
     rows, scores, key = matrix_of(3_000, 3), probabilities(3_000, 4), keys(3_000, 5)
     new = np.zeros(3_000, np.bool_)
 
-    parts = np.array([
-        bins.count(key[part], new[part], rows[part], scores[part])
+    batches = np.array([
+        bins.count(key[part], new[part], rows[part], scores[part], np.array([part.stop - part.start]))[0]
         for part in (slice(0, 1), slice(1, 700), slice(700, 700), slice(700, 3_000))
     ])  # fmt: skip
+    parts = bins.count(key, new, rows, scores, np.array([1, 700, 700, 3_000]))
 
-    assert parts.sum(axis=0).tolist() == bins.count(key, new, rows, scores).tolist()
+    assert parts.tolist() == batches.tolist()
+    assert (
+        parts.sum(axis=0).tolist()
+        == bins.count(key, new, rows, scores, np.array([3_000]))[0].tolist()
+    )
     assert (parts.sum(axis=1) > 0).sum() == 2
 
 
@@ -126,9 +131,9 @@ def test_duplicates_are_not_counted() -> None:
     bins = bins_of([TrainedSpread("amount", [50.0], [0.5, 0.5])])
     rows, key = np.full((3, len(FEATURE_NAMES)), 60.0), np.array([0, 0, SAMPLE_EVERY])
 
-    counts = bins.count(key, np.array([False, True, False]), rows, np.zeros(3))
+    counts = bins.count(key, np.array([False, True, False]), rows, np.zeros(3), np.array([3]))
 
-    assert counts.tolist() == [0, 2]
+    assert counts.tolist() == [[0, 2]]
 
 
 def test_one_in_so_many_keys_is_sampled_negative_ones_too() -> None:

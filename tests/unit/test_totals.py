@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,21 @@ transactions = st.lists(
 
 def summed(rows: list[Transaction]) -> Counter[tuple[int, int, str]]:
     """Each sum by hour, reason and name."""
+    [found] = summed_up_to(rows, [len(rows)])
+    return found
+
+
+def summed_up_to(rows: list[Transaction], ends: list[int]) -> list[Counter[tuple[int, int, str]]]:
+    """The sums of each part."""
     columns = zip(*rows, strict=True) if rows else [[]] * 5
     types = np.int64, np.bool_, np.int64, np.int64, np.float64
     arrays: Any = [np.array(list(each), kind) for each, kind in zip(columns, types, strict=True)]
+    return [by_name(cells) for cells in sum_by_hour(*arrays, np.array(ends))]
+
+
+def by_name(cells: list[list[int]]) -> Counter[tuple[int, int, str]]:
     found = Counter[tuple[int, int, str]]()
-    for hour, reason, *sums in sum_by_hour(*arrays).tolist():
+    for hour, reason, *sums in cells:
         for name, value in zip(("count", "cents", "millionths"), sums, strict=True):
             assert (hour, reason, name) not in found
             found[hour, reason, name] = value
@@ -48,6 +59,15 @@ def test_sums_are_those_of_a_plain_loop(rows: list[Transaction]) -> None:
             expected[*key, "millionths"] += round(1e6 * probability)
 
     assert summed(rows) == expected
+
+
+@settings(deadline=None)
+@given(transactions, st.lists(st.integers(0, 40), max_size=3))
+def test_each_part_is_summed_by_itself(rows: list[Transaction], places: list[int]) -> None:
+    ends = sorted(min(place, len(rows)) for place in [*places, len(rows)])
+    parts = [rows[start:end] for start, end in pairwise([0, *ends])]
+
+    assert summed_up_to(rows, ends) == [summed(part) for part in parts]
 
 
 @settings(deadline=None)
