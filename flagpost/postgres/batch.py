@@ -63,7 +63,7 @@ def write(connection: Connection, group: str, effects: Effects) -> Written:
     return written(rows, effects)
 
 
-def values_of(group: str, effects: Effects) -> dict[str, object]:
+def values_of(group: str, effects: Effects) -> dict[str, str | bytes]:
     """Return the parameters of `WRITE`: bytes, and texts that are JSON where they are rows."""
     parameters = {
         **advances.parameters(group, effects.advances, effects.labels),
@@ -73,7 +73,7 @@ def values_of(group: str, effects: Effects) -> dict[str, object]:
         **spread.parameters(group, effects.spread),
         **totals.parameters(group, effects.totals),
     }
-    return {name: to_json(v) if isinstance(v, list) else v for name, v in parameters.items()}
+    return {name: v if isinstance(v, str | bytes) else to_json(v) for name, v in parameters.items()}
 
 
 def written(rows: Sequence[Sequence[Any]], effects: Effects) -> Written:

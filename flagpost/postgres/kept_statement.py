@@ -1,0 +1,97 @@
+"""A statement that one connection executes again and again, with as little of the driver as can be.
+
+psycopg's cursor runs hundreds of lines of Python for each execution, and psycopg2's looks for the
+names of parameters in the whole text. The text is SQLAlchemy's either way.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Protocol
+
+from psycopg import Connection
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.generators import execute
+from psycopg.pq import ExecStatus, Format
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+
+Rows = list[tuple[Any, ...]]
+Values = Mapping[str, str | bytes]
+"""The parameters of a statement, by their names; there is at least one."""
+
+# The server plans a prepared statement anew for its first five executions, to compare. Here the
+# plan does not depend on the parameters: they are JSON, of which it knows nothing.
+_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+_NAME = b"kept"
+_UNKNOWN, _BYTEA = 0, 17
+"""Types of parameters, as PostgreSQL numbers them; it finds out what is unknown here."""
+
+
+class KeptStatement(Protocol):
+    """Executes a statement on a connection in autocommit mode."""
+
+    def execute(self, values: Values) -> Rows:
+        """Execute it, and return its rows; blocks. Raises the driver's errors."""
+
+
+def keep(statement: Select[Any], driver: Any) -> KeptStatement:  # noqa: ANN401  (either driver's)
+    """Take a connection for a statement; may wait for the server."""
+    kind = _Prepared if isinstance(driver, Connection) else _Named
+    return kind(statement, driver)
+
+
+class _Prepared:
+    """With psycopg: prepared by the first execution, and executed without a cursor."""
+
+    def __init__(self, statement: Select[Any], driver: Connection[Any]) -> None:
+        driver.execute(_PLAN_ONCE)
+        self._text, self._names = _numbered(statement)
+        self._driver = driver
+        self._is_prepared = False
+
+    def execute(self, values: Values) -> Rows:
+        ordered = [values[name] for name in self._names]
+        if not self._is_prepared:
+            self._prepare(ordered)
+        self._driver.pgconn.send_query_prepared(
+            _NAME,
+            [value.encode() if isinstance(value, str) else value for value in ordered],
+            [Format.TEXT if isinstance(value, str) else Format.BINARY for value in ordered],
+        )
+        return self._rows()
+
+    def _prepare(self, values: list[str | bytes]) -> None:
+        types = [_UNKNOWN if isinstance(value, str) else _BYTEA for value in values]
+        self._driver.pgconn.send_prepare(_NAME, self._text, types)
+        self._rows()
+        self._is_prepared = True
+
+    def _rows(self) -> Rows:
+        """Wait for the answer, as the driver waits for any: it heeds signals and lost servers."""
+        [result] = self._driver.wait(execute(self._driver.pgconn))
+        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+            raise error_from_result(result)
+        found = Transformer(self._driver)
+        found.set_pgresult(result)
+        return found.load_rows(0, result.ntuples, tuple)
+
+
+class _Named:
+    """With psycopg2: the text is sent each time."""
+
+    def __init__(self, statement: Select[Any], driver: Any) -> None:  # noqa: ANN401  (untyped)
+        self._text = str(statement.compile(dialect=dialect()))
+        self._cursor = driver.cursor()
+
+    def execute(self, values: Values) -> Rows:
+        self._cursor.execute(self._text, values)
+        rows: Rows = self._cursor.fetchall()
+        return rows
+
+
+@cache
+def _numbered(statement: Select[Any]) -> tuple[bytes, list[str]]:
+    """Return the text with numbered parameters, and their names in this order."""
+    compiled = statement.compile(dialect=dialect(paramstyle="numeric_dollar"))
+    return str(compiled).encode(), compiled.positiontup or []
