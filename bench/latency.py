@@ -131,12 +131,11 @@ def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
     end_ns = int(sent.sent_ns[-1])
     is_counted = sent.due_ns[rows] >= warm_ns
     counted = rows[is_counted]
+    heard = counted[sent.acknowledged_ns[counted] > 0]
     return Latency(
         n_rows=counted.size,
         ms=percentiles(latency_ms[is_counted], PERCENTILES),
-        acknowledged_ms=float(
-            np.median(sent.acknowledged_ns[counted] - sent.sent_ns[counted]) / 1e6
-        ),
+        acknowledged_ms=float(np.median(sent.acknowledged_ns[heard] - sent.sent_ns[heard]) / 1e6),
         first_ms=float((seen - sent.acknowledged_ns[rows])[rows == 0][0] / 1e6),
         commits_a_second=1e9 * begun_between(snapshots, warm_ns, end_ns) / (end_ns - warm_ns),
         late_ms=percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
