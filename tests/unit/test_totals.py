@@ -34,8 +34,11 @@ def summed_up_to(rows: list[Transaction], ends: list[int]) -> list[Counter[tuple
     """The sums of each part."""
     columns = zip(*rows, strict=True) if rows else [[]] * 5
     types = np.int64, np.bool_, np.int64, np.int64, np.float64
-    arrays: Any = [np.array(list(each), kind) for each, kind in zip(columns, types, strict=True)]
-    return [by_name(cells) for cells in sum_by_hour(*arrays, ends=np.array(ends))]
+    arrays: list[Any] = [
+        np.array(list(each), kind) for each, kind in zip(columns, types, strict=True)
+    ]
+    arrays.append(np.array(ends))
+    return [by_name(cells) for cells in sum_by_hour(*arrays)]
 
 
 def by_name(cells: list[list[int]]) -> Counter[tuple[int, int, str]]:
