@@ -113,8 +113,8 @@ def test_counts_do_not_depend_on_how_transactions_are_batched() -> None:
     rows, scores, key = matrix_of(3_000, 3), probabilities(3_000, 4), keys(3_000, 5)
     new = np.zeros(3_000, np.bool_)
 
-    batches = np.array([
-        bins.count(key[part], new[part], rows[part], scores[part], np.array([part.stop - part.start]))[0]
+    batches = np.concatenate([
+        bins.count(key[part], new[part], rows[part], scores[part], np.array([key[part].size]))
         for part in (slice(0, 1), slice(1, 700), slice(700, 700), slice(700, 3_000))
     ])  # fmt: skip
     parts = bins.count(key, new, rows, scores, np.array([1, 700, 700, 3_000]))
