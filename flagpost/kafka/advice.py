@@ -8,30 +8,59 @@ from flagpost.kafka.group import COMMIT_INTERVAL_SECONDS
 
 
 class CommitAdvice:
-    """Keeps the newest offset of each partition until it is time to send them."""
+    """Keeps the newest offset of each partition until the broker has taken it.
+
+    A broker refuses commits while a group is being shared out. On a stream that goes quiet then, no
+    later one would tell how far it was read.
+    """
 
     def __init__(self) -> None:
-        self._offsets: dict[Partition, int] = {}
+        self._waiting: dict[Partition, int] = {}
+        self._sent: dict[Partition, int] = {}
         self._due = 0.0
 
     def note(self, offsets: Mapping[Partition, int]) -> None:
         """The work is done up to `offsets`."""
-        self._offsets.update(offsets)
+        self._waiting.update(offsets)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Another member commits for `partitions` now."""
         for partition in partitions:
-            self._offsets.pop(partition, None)
+            self._waiting.pop(partition, None)
+            self._sent.pop(partition, None)
 
     def take_due(self) -> dict[Partition, int]:
         """What to send now: nothing until the interval has passed."""
         now = time.monotonic()
-        if not self._offsets or now < self._due:
+        if not self._waiting or now < self._due:
             return {}
         self._due = now + COMMIT_INTERVAL_SECONDS
         return self.take_all()
 
     def take_all(self) -> dict[Partition, int]:
-        """What has not been sent."""
-        offsets, self._offsets = self._offsets, {}
+        """What has not been sent, or was refused."""
+        offsets, self._waiting = self._waiting, {}
+        self._sent.update(offsets)
         return offsets
+
+    def accepted(self, offsets: Mapping[Partition, int]) -> None:
+        """The broker has taken these."""
+        for partition, offset in offsets.items():
+            if self._sent.get(partition) == offset:
+                del self._sent[partition]
+
+    def refused(self, offsets: Mapping[Partition, int]) -> None:
+        """Send these again, unless a newer one was sent or the partition is another member's."""
+        for partition, offset in offsets.items():
+            if self._sent.get(partition) == offset:
+                del self._sent[partition]
+                self._waiting.setdefault(partition, offset)
+
+    def refuse_unanswered(self) -> None:
+        """Send everything again of which the broker has not said that it has it."""
+        self.refused(dict(self._sent))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the broker has taken everything."""
+        return not (self._waiting or self._sent)

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 from typing import cast
 
@@ -17,14 +16,14 @@ from flagpost.kafka.access import KafkaAccess
 from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_brokers import ConfluentBrokers
+from flagpost.kafka.confluent_chunk import ConfluentChunk
 from flagpost.kafka.confluent_errors import is_final, translated
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
-from flagpost.kafka.source import Chunk, Headers, Poll, Record
+from flagpost.kafka.source import Chunk, Poll
 from flagpost.kafka.topic_watch import TopicWatch
 
-_NO_TIMESTAMP = 0
 CONSUMER_CONFIG = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -67,37 +66,11 @@ MOST_QUEUED = 100_000
 CHANGE_SECONDS = 0.05
 """How long after a loss the group's next word is waited for."""
 
+ANSWER_SECONDS = 0.005
+"""How often one looks for the answer to a last commit."""
+
 LOOK_SECONDS = 0.5
 """How long a poll may ask whether the brokers and the topics are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfluentChunk:
-    """The messages of one partition as the client returns them."""
-
-    partition: Partition
-    messages: list[Message]
-    values: list[bytes | None]
-
-    @property
-    def next_offset(self) -> int:
-        """The last message's offset + 1."""
-        return _offset(self.messages[-1]) + 1
-
-    def offset(self, index: int) -> int:
-        """The offset of message `index`."""
-        return _offset(self.messages[index])
-
-    def record(self, index: int) -> Record:
-        """Message `index` with everything it carries."""
-        message = self.messages[index]
-        kind, timestamp_ms = message.timestamp()
-        return Record(
-            key=message.key(),
-            value=message.value(),
-            headers=cast("Headers", list(message.headers() or [])),
-            timestamp_ms=None if kind == _NO_TIMESTAMP else timestamp_ms,
-        )
 
 
 class ConfluentSource:
@@ -125,6 +98,7 @@ class ConfluentSource:
             **access.for_librdkafka(),
             **_identity(member),
             "error_cb": self._note_refusal,
+            "on_commit": self._note_answer,
         }
         self._consumer = Consumer(self._config)
         self._replaced_at = -math.inf
@@ -171,7 +145,9 @@ class ConfluentSource:
         self._started.clear()
         self._consumer = Consumer(self._config)
         self._subscribe()
-        return Poll([], *self._membership.changes())
+        assigned, lost = self._membership.changes()
+        self._advice.forget(lost)
+        return Poll([], assigned, lost)
 
     def _subscribe(self) -> None:
         self._consumer.subscribe(
@@ -233,23 +209,26 @@ class ConfluentSource:
 
     def close(self) -> None:
         """See `Source.close`."""
-        self._follow_group()
-        self._send_commits(self._advice.take_all())
+        self._take_leave()
         self._consumer.close()
 
-    def _follow_group(self) -> None:
-        """Accept what the group has changed, so that closing has to ask for the last time only.
+    def _take_leave(self) -> None:
+        """Tell Kafka how far this member came, and accept what the group has changed.
 
-        If it asked twice, it might have ended when the second answer comes; see `_lose`.
+        A commit that is refused is sent again, for some seconds: no later one would tell. And
+        closing shall ask for the last time only. If it asked twice, it might have ended when the
+        second answer comes; see `_lose`.
         """
-        wait_seconds = 0.0
+        until, wait_seconds = time.monotonic() + group.LEAVE_SECONDS, 0.0
         while True:
             _, lost = self._membership.changes()
             self._advice.forget(lost)
+            self._send_commits(self._advice.take_all())
             self._consumer.consume(MOST_QUEUED, wait_seconds)  # a change comes behind messages
-            if not self._membership.changed:
+            is_told = self._advice.is_settled or time.monotonic() > until
+            if is_told and not self._membership.changed:
                 break
-            wait_seconds = CHANGE_SECONDS
+            wait_seconds = CHANGE_SECONDS if self._membership.changed else ANSWER_SECONDS
 
     def _gain(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
         # Called inside `consume`. An empty assignment accepts the partitions without fetching:
@@ -339,7 +318,7 @@ class ConfluentSource:
                 partition = Partition(cast("str", topic), cast("int", number))
                 runs.setdefault(partition, []).extend(run)
         return [
-            ConfluentChunk(partition, run, list(map(Message.value, run)))
+            ConfluentChunk.of(partition, run)
             for partition, run in runs.items()
             if self._membership.sought(partition)
         ]
@@ -348,6 +327,13 @@ class ConfluentSource:
         if offsets:
             native = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
             self._consumer.commit(offsets=native, asynchronous=True)
+
+    def _note_answer(self, error: KafkaError | None, natives: list[TopicPartition]) -> None:
+        # Called inside `consume`; a commit is answered for each partition by itself.
+        refused = [native for native in natives if error or native.error]
+        accepted = [native for native in natives if not (error or native.error)]
+        self._advice.refused(_offsets(refused))
+        self._advice.accepted(_offsets(accepted))
 
     def _look_around(self) -> None:
         """Are the brokers and the topics still there? Waits for an answer."""
@@ -377,8 +363,8 @@ def _identity(member: group.GroupMember) -> dict[str, str | int]:
     return {"group.id": member.group_id, "session.timeout.ms": session_ms, **static}
 
 
-def _offset(message: Message) -> int:
-    return cast("int", message.offset())  # None only on an error, and those are gone by now
+def _offsets(natives: Iterable[TopicPartition]) -> dict[Partition, int]:
+    return {Partition(native.topic, native.partition): native.offset for native in natives}
 
 
 def _ours(natives: Iterable[TopicPartition]) -> list[Partition]:

@@ -178,6 +178,7 @@ class KafkaPythonSource:
     def close(self) -> None:
         """See `Source.close`."""
         try:
+            self._advice.refuse_unanswered()
             if advice := self._advice.take_all():
                 self._consumer.commit(_commits(advice), timeout_ms=group.LEAVE_SECONDS * 1000)
         except KafkaError:
@@ -233,9 +234,19 @@ class KafkaPythonSource:
         if not offsets:
             return
         try:
-            self._consumer.commit_async(_commits(offsets))
+            self._consumer.commit_async(_commits(offsets), callback=self._note_answer)
         except FencedInstanceIdError as error:
             raise translated(error, "committing") from error
+
+    def _note_answer(
+        self, commits: Mapping[TopicPartition, OffsetAndMetadata], answer: object
+    ) -> None:
+        # Called inside the client's polls and commits.
+        offsets = {Partition(*native): commit.offset for native, commit in commits.items()}
+        if isinstance(answer, Exception):
+            self._advice.refused(offsets)
+        else:
+            self._advice.accepted(offsets)
 
     def _look_around(self) -> None:
         """Are the brokers and the topics still there? Asks only what the client knows."""

@@ -134,6 +134,50 @@ def test_only_the_newest_offsets_are_advised_and_not_too_often(clock: Clock) -> 
     assert commits.take_due() == {A: 3}
 
 
+def test_what_is_refused_is_sent_again_unless_it_is_older_or_another_members(
+    clock: Clock,
+) -> None:
+    commits = CommitAdvice()
+    commits.note({A: 1, B: 1})
+    first = commits.take_due()
+    commits.refused({A: 1})
+    assert commits.take_due() == {}
+    clock.now += 1.1
+    assert commits.take_due() == {A: 1}
+
+    commits.note({A: 2})
+    commits.take_all()
+    commits.forget([B])
+    commits.refused(first)
+    assert commits.take_all() == {}
+    assert not commits.is_settled
+
+    commits.accepted({A: 2})
+    assert commits.is_settled
+
+
+def test_what_was_noted_after_a_refused_one_is_sent_in_its_place() -> None:
+    commits = CommitAdvice()
+    commits.note({A: 1, B: 1})
+    commits.take_all()
+    commits.note({A: 2})
+
+    commits.refused({A: 1, B: 1})
+
+    assert commits.take_all() == {A: 2, B: 1}
+
+
+def test_what_is_not_answered_is_sent_again_at_the_end() -> None:
+    commits = CommitAdvice()
+    commits.note({A: 1, B: 1})
+    commits.take_all()
+    commits.accepted({A: 1})
+
+    commits.refuse_unanswered()
+
+    assert commits.take_all() == {B: 1}
+
+
 def test_away_and_back_are_said_once(clock: Clock) -> None:
     with capture_logs() as logs:
         reachable = Reachability("host:9092")
