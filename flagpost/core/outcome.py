@@ -80,7 +80,7 @@ def _add_transactions(
 ) -> None:
     entries, ends = _accepted(batch)
     for piece, found, columns in zip(
-        batch.scored, _found(batch), pack_each(entries, ends), strict=True
+        batch.scored, _findings(batch), pack_each(entries, ends), strict=True
     ):
         counts = Counts(
             n_in=piece.n_messages,
@@ -95,7 +95,7 @@ def _add_transactions(
             effects.segments.append(_segment(advance, found.min_us, found.max_us, columns))
 
 
-class _Found(NamedTuple):
+class _Finding(NamedTuple):
     """What was found in a run; its event times are those of the accepted ones, if there are any."""
 
     n_duplicate: int
@@ -104,9 +104,9 @@ class _Found(NamedTuple):
     max_us: int
 
 
-def _found(batch: ScoredBatch[M]) -> list[_Found]:
+def _findings(batch: ScoredBatch[M]) -> list[_Finding]:
     """Look at each run."""
-    found = np.empty((batch.ends.size, len(_Found._fields)), np.int64)
+    found = np.empty((batch.ends.size, len(_Finding._fields)), np.int64)
     _look_at_runs(
         batch.ends,
         batch.observed.is_duplicate,
@@ -114,7 +114,7 @@ def _found(batch: ScoredBatch[M]) -> list[_Found]:
         batch.transactions.event_time_us,
         found,
     )
-    return [_Found(*each) for each in found.tolist()]
+    return [_Finding(*each) for each in found.tolist()]
 
 
 @compiled

@@ -48,6 +48,7 @@ class _Prepared:
         driver.execute(_PLAN_ONCE)
         self._text, self._names = _numbered(statement)
         self._driver = driver
+        self._results = Transformer(driver)
         self._is_prepared = False
 
     def execute(self, values: Values) -> Rows:
@@ -72,9 +73,8 @@ class _Prepared:
         [result] = self._driver.wait(execute(self._driver.pgconn))
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise error_from_result(result)
-        found = Transformer(self._driver)
-        found.set_pgresult(result)
-        return found.load_rows(0, result.ntuples, tuple)
+        self._results.set_pgresult(result)
+        return self._results.load_rows(0, result.ntuples, tuple)
 
 
 class _Named:
