@@ -10,7 +10,7 @@ what it measures.
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ from psycopg.errors import Diagnostic
 
 LOOK_SECONDS = 0.001
 """How long the observer rests between two looks: what it sees is about so much too late at most."""
+
+START_SECONDS = 10
+"""The first snapshot is new, and so it comes at once."""
 
 # Each look is a transaction of its own: one that lasted would keep dead rows from being removed.
 _LOOK_ON = f"""
@@ -82,18 +85,21 @@ def begun_between(snapshots: Sequence[Snapshot], from_ns: int, until_ns: int) ->
 @contextmanager
 def observing(database_url: str) -> Iterator[list[Snapshot]]:
     """Look on until the context is left; the list fills meanwhile."""
-    snapshots = list[Snapshot]()
+    snapshots, is_looking = list[Snapshot](), Event()
     ahead_ns = _monotonic_ahead_ns()
 
     def note(notice: Diagnostic) -> None:
         at_us, text = (notice.message_primary or "").split()
         snapshots.append(parse_snapshot(text, 1_000 * int(at_us) + ahead_ns))
+        is_looking.set()
 
     with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET statement_timeout = 0")
         connection.add_notice_handler(note)
         thread = Thread(target=_look_on, args=[connection])
         thread.start()
         try:
+            assert is_looking.wait(START_SECONDS), "the observer sees nothing"
             yield snapshots
         finally:
             connection.cancel_safe()

@@ -27,8 +27,9 @@ FLAGGED_A_SECOND = 200
 FLAGGED_SHARES = 0.01, 0.1
 """The least and the most."""
 
-ACKNOWLEDGED_EVERY = 10
-"""Of so many payments one at most is listened for: each time it wakes the processor up."""
+ACKNOWLEDGED_EVERY = 11
+"""Of so many payments one at most is listened for: each time it wakes the processor up. A slice has
+ten, and it shall not always be the same one of them."""
 
 WAIT_SECONDS = 0.001
 

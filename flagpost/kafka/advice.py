@@ -1,7 +1,7 @@
 """Offsets on their way to Kafka's lag tools."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from flagpost.events import Partition
 from flagpost.kafka.group import COMMIT_INTERVAL_SECONDS
@@ -43,24 +43,28 @@ class CommitAdvice:
         self._sent.update(offsets)
         return offsets
 
-    def accepted(self, offsets: Mapping[Partition, int]) -> None:
-        """The broker has taken these."""
+    def answered(self, offsets: Mapping[Partition, int], again: Container[Partition]) -> None:
+        """The broker has answered; of the partitions `again` it takes nothing for the moment.
+
+        Their offsets wait for the next commit, unless newer ones have been sent.
+        """
         for partition, offset in offsets.items():
             if self._sent.get(partition) == offset:
                 del self._sent[partition]
+                if partition in again:
+                    self._waiting.setdefault(partition, offset)
 
-    def refused(self, offsets: Mapping[Partition, int]) -> None:
-        """Send these again, unless a newer one was sent or the partition is another member's."""
-        for partition, offset in offsets.items():
-            if self._sent.get(partition) == offset:
-                del self._sent[partition]
-                self._waiting.setdefault(partition, offset)
+    def take_back_unanswered(self) -> None:
+        """Send everything again of which the broker has not said anything yet."""
+        unanswered = dict(self._sent)
+        self.answered(unanswered, again=unanswered)
 
-    def refuse_unanswered(self) -> None:
-        """Send everything again of which the broker has not said that it has it."""
-        self.refused(dict(self._sent))
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether there is something of which the broker has not said anything yet."""
+        return bool(self._sent)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the broker has taken everything."""
+        """Whether nothing is left to be sent or answered."""
         return not (self._waiting or self._sent)

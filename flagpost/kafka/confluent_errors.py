@@ -85,6 +85,14 @@ _PASSING = frozenset(
 )
 
 
+_SHARING = frozenset({"ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS"})
+
+
+def is_refused_for_now(error: KafkaError) -> bool:
+    """Whether the same commit may succeed later: a broker is away, or the group changes hands."""
+    return not error.fatal() and error.name() in _PASSING | _SHARING
+
+
 def is_final(error: KafkaError) -> bool:
     """Whether waiting does not help a consumer; after any other error it goes on by itself."""
     name = error.name()

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from itertools import groupby
+from itertools import compress, groupby
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -17,7 +17,7 @@ from flagpost.kafka.advice import CommitAdvice
 from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_brokers import ConfluentBrokers
 from flagpost.kafka.confluent_chunk import ConfluentChunk
-from flagpost.kafka.confluent_errors import is_final, translated
+from flagpost.kafka.confluent_errors import is_final, is_refused_for_now, translated
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
@@ -64,7 +64,7 @@ MOST_QUEUED = 100_000
 """More messages than the client ever holds."""
 
 CHANGE_SECONDS = 0.05
-"""How long after a loss the group's next word is waited for."""
+"""How long after a loss the group's next word is waited for, and after a refusal until the next."""
 
 ANSWER_SECONDS = 0.005
 """How often one looks for the answer to a last commit."""
@@ -228,7 +228,8 @@ class ConfluentSource:
             is_told = self._advice.is_settled or time.monotonic() > until
             if is_told and not self._membership.changed:
                 break
-            wait_seconds = CHANGE_SECONDS if self._membership.changed else ANSWER_SECONDS
+            is_quiet = self._advice.awaits_answer and not self._membership.changed
+            wait_seconds = ANSWER_SECONDS if is_quiet else CHANGE_SECONDS
 
     def _gain(self, consumer: Consumer, natives: list[TopicPartition]) -> None:
         # Called inside `consume`. An empty assignment accepts the partitions without fetching:
@@ -329,11 +330,12 @@ class ConfluentSource:
             self._consumer.commit(offsets=native, asynchronous=True)
 
     def _note_answer(self, error: KafkaError | None, natives: list[TopicPartition]) -> None:
-        # Called inside `consume`; a commit is answered for each partition by itself.
-        refused = [native for native in natives if error or native.error]
-        accepted = [native for native in natives if not (error or native.error)]
-        self._advice.refused(_offsets(refused))
-        self._advice.accepted(_offsets(accepted))
+        # Called inside `consume`. Where one partition is refused, librdkafka says it of all.
+        offsets = {Partition(each.topic, each.partition): each.offset for each in natives}
+        reasons = [each.error or error for each in natives]
+        refused = [reason is not None and is_refused_for_now(reason) for reason in reasons]
+        again = set(compress(offsets, refused))
+        self._advice.answered(offsets, {p for p in again if self._membership.owns(p)})
 
     def _look_around(self) -> None:
         """Are the brokers and the topics still there? Waits for an answer."""
@@ -361,10 +363,6 @@ def _identity(member: group.GroupMember) -> dict[str, str | int]:
     static = {"group.instance.id": member.member_id} if member.member_id else {}
     session_ms = member.session_seconds * 1000
     return {"group.id": member.group_id, "session.timeout.ms": session_ms, **static}
-
-
-def _offsets(natives: Iterable[TopicPartition]) -> dict[Partition, int]:
-    return {Partition(native.topic, native.partition): native.offset for native in natives}
 
 
 def _ours(natives: Iterable[TopicPartition]) -> list[Partition]:

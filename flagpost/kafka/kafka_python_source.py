@@ -178,7 +178,7 @@ class KafkaPythonSource:
     def close(self) -> None:
         """See `Source.close`."""
         try:
-            self._advice.refuse_unanswered()
+            self._advice.take_back_unanswered()
             if advice := self._advice.take_all():
                 self._consumer.commit(_commits(advice), timeout_ms=group.LEAVE_SECONDS * 1000)
         except KafkaError:
@@ -243,10 +243,9 @@ class KafkaPythonSource:
     ) -> None:
         # Called inside the client's polls and commits.
         offsets = {Partition(*native): commit.offset for native, commit in commits.items()}
-        if isinstance(answer, Exception):
-            self._advice.refused(offsets)
-        else:
-            self._advice.accepted(offsets)
+        is_refused = isinstance(answer, KafkaError) and is_passing(answer)
+        owned = {partition for partition in offsets if self._membership.owns(partition)}
+        self._advice.answered(offsets, owned if is_refused else ())
 
     def _look_around(self) -> None:
         """Are the brokers and the topics still there? Asks only what the client knows."""

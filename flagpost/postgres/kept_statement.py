@@ -23,6 +23,7 @@ Values = Mapping[str, str | bytes]
 # The server plans a prepared statement anew for its first five executions, to compare. Here the
 # plan does not depend on the parameters: they are JSON, of which it knows nothing.
 _PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+_AS_UTF_8 = "SET client_encoding = 'UTF8'"  # a database may have another one
 _NAME = b"kept"
 _UNKNOWN, _BYTEA = 0, 17
 """Types of parameters, as PostgreSQL numbers them; it finds out what is unknown here."""
@@ -46,6 +47,7 @@ class _Prepared:
 
     def __init__(self, statement: Select[Any], driver: Connection[Any]) -> None:
         driver.execute(_PLAN_ONCE)
+        driver.execute(_AS_UTF_8)
         self._text, self._names = _numbered(statement)
         self._driver = driver
         self._results = Transformer(driver)
@@ -70,11 +72,12 @@ class _Prepared:
 
     def _rows(self) -> Rows:
         """Wait for the answer, as the driver waits for any: it heeds signals and lost servers."""
-        [result] = self._driver.wait(execute(self._driver.pgconn))
-        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-            raise error_from_result(result)
-        self._results.set_pgresult(result)
-        return self._results.load_rows(0, result.ntuples, tuple)
+        results = self._driver.wait(execute(self._driver.pgconn))
+        for result in results:  # rows may come first, and then what prevents their transaction
+            if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+                raise error_from_result(result)
+        self._results.set_pgresult(results[0])
+        return self._results.load_rows(0, results[0].ntuples, tuple)
 
 
 class _Named:

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from flagpost.errors import BadConfiguration, FlagpostError, SchemaOutdated, Unavailable
 from flagpost.events import Partition
@@ -161,6 +161,29 @@ def test_an_error_on_a_kept_session_is_sqlalchemys_and_tells_no_values(
 
     assert again == [(1,)]
     assert "4711" not in str(failed.value.statement) + str(failed.value.params)
+
+
+def test_a_transaction_that_fails_after_its_rows_have_come_has_failed(
+    database_url: str, driver: str, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        connection.execute(text("INSERT INTO late VALUES (1)"))
+        connection.execute(
+            text(
+                "CREATE FUNCTION add_late() RETURNS int LANGUAGE sql VOLATILE AS"
+                " 'INSERT INTO late VALUES (1) RETURNING n'"
+            )
+        )
+    own = create_engine(changed(database_url, driver))
+    session = KeptSession(own, select(text("add_late()")), PATIENCE)
+
+    with pytest.raises(IntegrityError):
+        session.execute({})
+    own.dispose()
+    with engine.begin() as connection:
+        connection.execute(text("DROP FUNCTION add_late"))
+        connection.execute(text("DROP TABLE late"))
 
 
 def test_a_server_that_was_away_is_unavailable_once_for_the_session_of_commits_too(

@@ -140,7 +140,7 @@ def test_what_is_refused_is_sent_again_unless_it_is_older_or_another_members(
     commits = CommitAdvice()
     commits.note({A: 1, B: 1})
     first = commits.take_due()
-    commits.refused({A: 1})
+    commits.answered({A: 1}, again={A})
     assert commits.take_due() == {}
     clock.now += 1.1
     assert commits.take_due() == {A: 1}
@@ -148,11 +148,12 @@ def test_what_is_refused_is_sent_again_unless_it_is_older_or_another_members(
     commits.note({A: 2})
     commits.take_all()
     commits.forget([B])
-    commits.refused(first)
+    commits.answered(first, again={A, B})
     assert commits.take_all() == {}
+    assert commits.awaits_answer
     assert not commits.is_settled
 
-    commits.accepted({A: 2})
+    commits.answered({A: 2}, again=())
     assert commits.is_settled
 
 
@@ -162,7 +163,7 @@ def test_what_was_noted_after_a_refused_one_is_sent_in_its_place() -> None:
     commits.take_all()
     commits.note({A: 2})
 
-    commits.refused({A: 1, B: 1})
+    commits.answered({A: 1, B: 1}, again={A, B})
 
     assert commits.take_all() == {A: 2, B: 1}
 
@@ -171,9 +172,9 @@ def test_what_is_not_answered_is_sent_again_at_the_end() -> None:
     commits = CommitAdvice()
     commits.note({A: 1, B: 1})
     commits.take_all()
-    commits.accepted({A: 1})
+    commits.answered({A: 1}, again=())
 
-    commits.refuse_unanswered()
+    commits.take_back_unanswered()
 
     assert commits.take_all() == {B: 1}
 
