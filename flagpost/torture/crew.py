@@ -56,14 +56,15 @@ class Member:
         return (self.log.splitlines() or ["nothing"])[-1]
 
     @property
-    def listens(self) -> bool:
-        """Whether it has begun: its store is open, and it heeds signals."""
-        return (self.directory / "attempts").exists()
+    def has_begun(self) -> bool:
+        """Whether both servers have answered it: from now on it waits for one that goes away."""
+        return (self.directory / "begun").exists()
 
     @property
     def attempts(self) -> list[Advance]:
         """What it was about to commit, failed attempts too."""
-        attempts = (self.directory / "attempts").read_bytes() if self.listens else b""
+        path = self.directory / "attempts"
+        attempts = path.read_bytes() if path.exists() else b""
         whole_lines = attempts[: attempts.rfind(b"\n") + 1].splitlines()  # it may be writing now
         return [msgspec.json.decode(line, type=Advance) for line in whole_lines]
 
@@ -86,7 +87,7 @@ class Member:
 
     def ask_to_end(self) -> None:
         """Send SIGTERM, when it has come so far that it ends well by it."""
-        wait_until(lambda: self.listens or self.process.poll() is not None, STOP_SECONDS)
+        wait_until(lambda: self.has_begun or self.process.poll() is not None, STOP_SECONDS)
         self.process.terminate()
 
     def await_end(self) -> None:
@@ -172,9 +173,9 @@ class Crew:
         """Wait for a member to die by its order; say whether it did."""
         return wait_until(lambda: member.process.poll() is not None, seconds)
 
-    def all_listen(self) -> bool:
+    def all_have_begun(self) -> bool:
         """Say whether everybody has begun."""
-        return all(member.listens for member in self.running)
+        return all(member.has_begun for member in self.running)
 
     def failed(self) -> list[Member]:
         """Return those who ended by an error, or whom nobody asked to end, each once."""

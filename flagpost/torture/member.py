@@ -1,7 +1,8 @@
 """A member that can be told to die or to freeze at a step of a batch, and that notes what it tries.
 
 `python -m flagpost.torture.member DIRECTORY`: the file `order` there names a signal and the step at
-which the member sends it to itself; `attempts` takes every advance before it is committed.
+which the member sends it to itself; `attempts` takes every advance before it is committed; `begun`
+appears when both servers have answered.
 """
 
 import gc
@@ -12,6 +13,7 @@ if __name__ == "__main__":
 import os
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +24,11 @@ from sqlalchemy import Engine
 
 from flagpost.core.effects import Counts, Effects
 from flagpost.entry_point import entry_point, run_program
+from flagpost.kafka.pairing import GroupTopics
+from flagpost.kafka.source import Source
 from flagpost.member import run_member
 from flagpost.scoring import Parts
+from flagpost.settings import Settings
 from flagpost.torture.dying_member import DyingStore, Reach, Step, open_dying_source
 
 
@@ -42,13 +47,23 @@ class NotingStore(DyingStore):
     def __init__(self, attempts: Path, reach: Reach, engine: Engine, group: str) -> None:
         super().__init__(reach, engine, group)
         self._attempts = attempts
-        attempts.touch()
 
     def commit(self, effects: Effects) -> Counts:
         """Note a batch, then commit it."""
         with self._attempts.open("ab") as file:
             file.writelines(msgspec.json.encode(each) + b"\n" for each in effects.advances)
         return super().commit(effects)
+
+
+def telling_when_begun(directory: Path, parts: Parts) -> Parts:
+    """Return parts whose source leaves a file once it is open: the last that a start waits for."""
+
+    def open_source(settings: Settings, topics: GroupTopics) -> Source:
+        source = parts.open_source(settings, topics)
+        (directory / "begun").touch()
+        return source
+
+    return replace(parts, open_source=open_source)
 
 
 def obey(order: Path, step: Step) -> None:
@@ -63,7 +78,7 @@ def obey(order: Path, step: Step) -> None:
 @entry_point
 def main(directory: Annotated[Path, typer.Argument(help="Where its files are.")]) -> None:
     """Score like consumer_transform.py, until SIGTERM or an order."""
-    run_member(parts_in(directory), until_caught_up=False)
+    run_member(telling_when_begun(directory, parts_in(directory)), until_caught_up=False)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def _begin(scene: Scene, n_members: int) -> None:
 
 def _live_through(scene: Scene, fault: Fault, part: LogBatch) -> Episode:
     gauge, crew = scene.gauge, scene.crew
-    _wait(scene, crew.all_listen)  # who finds a server away at its start ends, and rightly so
+    _wait(scene, crew.all_have_begun)  # who finds a server away at its start ends, and rightly so
     done, attempted = gauge.n_done(), _n_messages(crew)
     moment = done + fault.moment * len(part.values)
     with sending(scene.site, part, PART_SECONDS):

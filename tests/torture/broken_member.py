@@ -45,7 +45,7 @@ from flagpost.postgres.times import to_datetime
 from flagpost.scoring import Parts
 from flagpost.settings import Settings
 from flagpost.torture.dying_member import DyingStore
-from flagpost.torture.member import NotingStore, obey, parts_in
+from flagpost.torture.member import NotingStore, obey, parts_in, telling_when_begun
 
 _ADVANCE = """
 UPDATE stream.positions SET next_offset = :next_offset,
@@ -374,7 +374,7 @@ def main(
 ) -> None:
     """Score with a planted defect, in many small batches, however busy the machine."""
     os.environ["FLAGPOST_BATCH_MESSAGES"] = "40"
-    run_member(DEFECTS[defect](directory), until_caught_up=False)
+    run_member(telling_when_begun(directory, DEFECTS[defect](directory)), until_caught_up=False)
 
 
 if __name__ == "__main__":

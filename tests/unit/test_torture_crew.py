@@ -7,33 +7,33 @@ import pytest
 from flagpost.torture import crew as crew_module
 from flagpost.torture.crew import Crew
 
-LISTENS_LATE = """
+BEGINS_LATE = """
 import pathlib, signal, sys, time
 time.sleep(0.5)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-pathlib.Path(sys.argv[1], "attempts").touch()
+pathlib.Path(sys.argv[1], "begun").touch()
 time.sleep(60)
 """
 
 HANGS = """
 import pathlib, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: print("not yet", flush=True))
-pathlib.Path(sys.argv[1], "attempts").touch()
+pathlib.Path(sys.argv[1], "begun").touch()
 while True:
     time.sleep(60)
 """
 
 
 def test_a_member_that_still_starts_is_asked_to_end_when_it_can_end_well(tmp_path: Path) -> None:
-    crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
+    crew = Crew(tmp_path, ("-c", BEGINS_LATE), {})
     member = crew.start()
-    assert not crew.all_listen()
+    assert not crew.all_have_begun()
 
     crew.part_with(member)
 
     assert member.process.returncode == 0
     assert crew.failed() == []
-    assert member.listens
+    assert member.has_begun
 
 
 def test_a_member_that_hangs_when_it_is_asked_to_end_has_failed(
@@ -60,7 +60,7 @@ def test_a_member_that_ends_well_without_being_asked_has_failed(tmp_path: Path) 
 
 
 def test_a_member_that_an_order_killed_has_not_failed_when_it_is_replaced(tmp_path: Path) -> None:
-    crew = Crew(tmp_path, ("-c", LISTENS_LATE), {})
+    crew = Crew(tmp_path, ("-c", BEGINS_LATE), {})
     member = crew.start()
     member.kill()
 
