@@ -27,6 +27,7 @@ from flagpost import processing
 from flagpost.at_once import AtOnce
 from flagpost.core import micro_batch
 from flagpost.core.decoding import MessageDecoder
+from flagpost.core.effects import Counts, Effects
 from flagpost.event_order import EventOrder
 from flagpost.postgres.store import PostgresStore
 from flagpost.scoring import Parts, open_worker
@@ -36,13 +37,24 @@ from flagpost.worker import POLLS_OF_A_BATCH
 
 ALL_STEPS = "all steps"
 WHOLE = "the whole run, with reading the file"
+
+
+class PatientStore(PostgresStore):
+    """Waits for each commit, as nothing else is to be done meanwhile."""
+
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        """Commit a batch."""
+        counts = super().begin_commit(effects)()
+        return lambda: counts
+
+
 _STEPS: dict[str, tuple[object, str]] = {
     "decode: JSON to columns, and what is wrong": (MessageDecoder, "decode"),
     "order: hold back what is ahead": (EventOrder, "release"),
     "state: windows, terminals and duplicates": (micro_batch, "observe_transactions"),
     "score and decide": (micro_batch, "decide_transactions"),
     "effects: journal segments, reasons": (processing, "effects_of"),
-    "commit: one PostgreSQL transaction": (PostgresStore, "commit"),
+    "commit: one PostgreSQL transaction": (PatientStore, "begin_commit"),
 }
 
 
@@ -150,7 +162,7 @@ def time_steps(settings: Settings, log: Path) -> dict[str, Spent]:
     spent = {step: np.zeros(2) for step in (*_STEPS, WHOLE)}
     with (
         patch.object(processing, "ThreadPoolExecutor", lambda *_: AtOnce()),
-        open_worker(settings, Event(), Parts(open_source=lambda *_: source)) as scorer,
+        open_worker(settings, Event(), Parts(lambda *_: source, PatientStore)) as scorer,
         _stopwatches(spent),
     ):
         calm_garbage_collector()

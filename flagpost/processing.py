@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from flagpost.events import Partition
 from flagpost.kafka.dead_letters import DeadLetters
 from flagpost.kafka.source import Chunk
 from flagpost.settings import KeepScores
+from flagpost.when_asked import WhenAsked
 
 SMALL_MESSAGES = 1_000
 """A batch of at most so many is done at once: to hand it to other threads would take longer."""
@@ -54,14 +55,17 @@ class Scoring(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Who scores and who commits."""
+    """Who scores, and how a batch is committed when the one before is."""
 
     scorer: Executor
-    committer: Executor
+    commit: "Callable[[Effects, Commit | None], Future[Committed]]"
 
 
 class Processing:
-    """Scores a batch in one thread while another commits the batch before; small ones at once.
+    """Scores a batch in one thread while another commits the batch before.
+
+    A small batch is scored at once and sent to the store, which is asked when somebody wants to
+    know what came of it: the next batch is being read meanwhile.
 
     Commits happen in order, and none after one that failed. Whoever calls waits for the scores of a
     batch before he begins the next, so the state is never more than a batch ahead of a commit.
@@ -84,10 +88,9 @@ class Processing:
         self._rules = rules
         self._dead_share = dead_share
         self._keep_scores = keep_scores
-        self._overlapping = Lanes(
-            ThreadPoolExecutor(1, "scorer"), ThreadPoolExecutor(1, "committer")
-        )
-        self._at_once = Lanes(AtOnce(), AtOnce())
+        self._committer = ThreadPoolExecutor(1, "committer")
+        self._overlapping = Lanes(ThreadPoolExecutor(1, "scorer"), self._commit_in_thread)
+        self._at_once = Lanes(AtOnce(), self._send)
         self._scoring: Scoring | None = None
         self._commits: deque[Commit] = deque()
 
@@ -109,7 +112,7 @@ class Processing:
         lanes = self._at_once if is_small else self._overlapping
         self._scoring = Scoring(
             {piece.partition for piece in pieces},
-            lanes.scorer.submit(self._process, pieces, positions, before, lanes.committer),
+            lanes.scorer.submit(self._process, pieces, positions, before, lanes.commit),
         )
 
     def await_scores(self) -> list[Advance]:
@@ -168,18 +171,26 @@ class Processing:
         pieces: Sequence[Piece[Chunk]],
         positions: Mapping[Partition, Position],
         before: Commit | None,
-        committer: Executor,
+        commit: "Callable[[Effects, Commit | None], Future[Committed]]",
     ) -> Commit:
         began = time.perf_counter()
         effects = self._score(pieces, positions, before)
         self._bury(pieces)
         scored = time.perf_counter()
-        return Commit(effects, began, scored, committer.submit(self._commit, effects, before))
+        return Commit(effects, began, scored, commit(effects, before))
+
+    def _commit_in_thread(self, effects: Effects, before: Commit | None) -> "Future[Committed]":
+        return self._committer.submit(self._commit, effects, before)
 
     def _commit(self, effects: Effects, before: Commit | None) -> Committed:
         _outcome(before)
         counts = self._store.commit(effects)
         return Committed(counts, time.perf_counter())
+
+    def _send(self, effects: Effects, before: Commit | None) -> "Future[Committed]":
+        _outcome(before)
+        await_counts = self._store.begin_commit(effects)
+        return WhenAsked(lambda: Committed(await_counts(), time.perf_counter()))
 
     def _score(
         self,

@@ -199,7 +199,7 @@ class Worker:
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
-            return POLL_SECONDS
+            return PEER_SECONDS if self._processing.is_busy else POLL_SECONDS
         return 0 if self._processing.is_busy else PEER_SECONDS
 
     def _decode(self, poll: Poll) -> list[Piece[Chunk]]:

@@ -1,6 +1,6 @@
 """Where the effects of a batch are kept: what the worker asks of it, whatever is behind."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -94,6 +94,14 @@ class Store(Protocol):
             Fenced: a partition was taken over or has moved on; nothing was written.
             Unavailable: the outcome is unknown, for the answer may be what was lost. Never commit
                 the same effects again: acquire the partitions, and go on from their positions.
+        """
+        ...
+
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        """Begin to commit a batch, and return while the server may be at it.
+
+        What is returned is to be called, once, before anything else is committed: it waits, and
+        then returns and raises as `commit` does. So may this call.
         """
         ...
 

@@ -4,8 +4,9 @@ With a small batch, what SQLAlchemy and the driver do around a statement takes l
 server does in it. So a connection is taken out of the pool for good (see `kept_statement`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -20,7 +21,7 @@ class KeptSession:
     """Opens a session when it is needed; after any failure the next call opens another.
 
     It is closed when the engine is disposed of, and given up when a server is gone for the engine.
-    Threads that call it wait for each other.
+    Threads that use it wait for each other.
     """
 
     def __init__(self, engine: Engine, statement: Select[Any], time_limit: TimeLimit) -> None:
@@ -36,17 +37,28 @@ class KeptSession:
         event.listen(engine, "handle_error", self._note_disconnect)
         event.listen(engine, "engine_disposed", self._end)
 
-    def execute(self, values: Values) -> Rows:
-        """Execute the statement, and return its rows. Blocks.
+    def send(self, values: Values) -> Callable[[], Rows]:
+        """Have the statement executed; what is returned, when it is called, waits for its rows.
+
+        It has to be called, once, whoever does it: until then nobody else can send.
 
         Raises:
-            DBAPIError: whether it took effect may be unknown.
+            DBAPIError: whether it took effect may be unknown; so does what is returned.
         """
-        with self._lock, self._closing_on_failure():
+        self._lock.acquire()
+        with self._closing_on_failure():
             if self._statement is None or self._is_gone:
                 self._statement = self._open()
             with self._time_limit.on(self._driver):
-                return self._statement.execute(values)
+                self._statement.send(values)
+            return partial(self._rows_of, self._statement)
+
+    def _rows_of(self, sent: KeptStatement) -> Rows:
+        with self._closing_on_failure():
+            with self._time_limit.on(self._driver):
+                rows = sent.rows()
+            self._lock.release()
+        return rows
 
     def _open(self) -> KeptStatement:
         self._close()
@@ -60,21 +72,25 @@ class KeptSession:
 
     @contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
-        """End the session, and report the driver's errors as SQLAlchemy does."""
+        """End the session for others to open another; report errors as SQLAlchemy does."""
         used = self._engine.dialect
         drivers = used.loaded_dbapi
         try:
             yield
         except drivers.Error as error:
             is_lost = used.is_disconnect(error, self._driver, None)
-            self._close()
+            self._fail()
             raise DBAPIError.instance(
                 str(self._select.compile(dialect=used)), None, error, drivers.Error,
                 hide_parameters=True, connection_invalidated=is_lost, dialect=used,
             ) from error  # fmt: skip
         except BaseException:
-            self._close()
+            self._fail()
             raise
+
+    def _fail(self) -> None:
+        self._close()
+        self._lock.release()
 
     def _note_disconnect(self, context: ExceptionContext) -> None:
         if context.is_disconnect:  # another thread may be waiting for it: it is not closed here

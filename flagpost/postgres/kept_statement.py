@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from psycopg import Connection
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.generators import execute
+from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus, Format
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg import dialect
@@ -30,10 +30,13 @@ _UNKNOWN, _BYTEA = 0, 17
 
 
 class KeptStatement(Protocol):
-    """Executes a statement on a connection in autocommit mode."""
+    """Executes a statement on a connection in autocommit mode; raises the driver's errors."""
 
-    def execute(self, values: Values) -> Rows:
-        """Execute it, and return its rows; blocks. Raises the driver's errors."""
+    def send(self, values: Values) -> None:
+        """Have it executed; may wait for the server."""
+
+    def rows(self) -> Rows:
+        """Return the rows of what was sent, once; blocks."""
 
 
 def keep(statement: Select[Any], driver: Any) -> KeptStatement:  # noqa: ANN401  (either driver's)
@@ -53,7 +56,7 @@ class _Prepared:
         self._results = Transformer(driver)
         self._is_prepared = False
 
-    def execute(self, values: Values) -> Rows:
+    def send(self, values: Values) -> None:
         ordered = [values[name] for name in self._names]
         if not self._is_prepared:
             self._prepare(ordered)
@@ -62,17 +65,18 @@ class _Prepared:
             [value.encode() if isinstance(value, str) else value for value in ordered],
             [Format.TEXT if isinstance(value, str) else Format.BINARY for value in ordered],
         )
-        return self._rows()
+        self._driver.wait(send(self._driver.pgconn))
 
     def _prepare(self, values: list[str | bytes]) -> None:
         types = [_UNKNOWN if isinstance(value, str) else _BYTEA for value in values]
         self._driver.pgconn.send_prepare(_NAME, self._text, types)
-        self._rows()
+        self._driver.wait(send(self._driver.pgconn))
+        self.rows()
         self._is_prepared = True
 
-    def _rows(self) -> Rows:
+    def rows(self) -> Rows:
         """Wait for the answer, as the driver waits for any: it heeds signals and lost servers."""
-        results = self._driver.wait(execute(self._driver.pgconn))
+        results = self._driver.wait(fetch_many(self._driver.pgconn))
         for result in results:  # rows may come first, and then what prevents their transaction
             if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
                 raise error_from_result(result)
@@ -81,14 +85,16 @@ class _Prepared:
 
 
 class _Named:
-    """With psycopg2: the text is sent each time."""
+    """With psycopg2: the text is sent each time, and the answer awaited at once."""
 
     def __init__(self, statement: Select[Any], driver: Any) -> None:  # noqa: ANN401  (untyped)
         self._text = str(statement.compile(dialect=dialect()))
         self._cursor = driver.cursor()
 
-    def execute(self, values: Values) -> Rows:
+    def send(self, values: Values) -> None:
         self._cursor.execute(self._text, values)
+
+    def rows(self) -> Rows:
         rows: Rows = self._cursor.fetchall()
         return rows
 

@@ -1,6 +1,6 @@
 """The store of the worker: one transaction for everything that a batch did."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -44,7 +44,7 @@ class PostgresStore:
 
     def rehearse(self) -> None:
         """Execute the statements of a commit on nothing: both sides prepare them, and keep that."""
-        self._commit_as_statement(Effects([]))  # on a session of its own
+        self._send(Effects([]))()  # on a session of its own
         with self._transaction() as connection:
             checkpoints.keep(connection, self._group, [])
             batch.write(connection, self._group, Effects([]))
@@ -95,15 +95,26 @@ class PostgresStore:
             positions.announce(connection, self._group, waiting_us, epochs)
 
     def commit(self, effects: Effects) -> Counts:
-        """Write all effects in one transaction, which is a single statement where that will do."""
-        if effects.checkpoints or effects.kept:
-            return self._commit_in_transaction(effects)
-        return self._commit_as_statement(effects)
+        """Write all effects in one transaction."""
+        return self.begin_commit(effects)()
 
-    def _commit_as_statement(self, effects: Effects) -> Counts:
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        """Send all effects as one statement; where that will not do, commit a transaction."""
+        if effects.checkpoints or effects.kept:
+            counts = self._commit_in_transaction(effects)
+            return lambda: counts
+        return self._send(effects)
+
+    def _send(self, effects: Effects) -> Callable[[], Counts]:
         with translated():
-            rows = self._session.execute(batch.values_of(self._group, effects))
-        return _counted(effects, batch.written(rows, effects))
+            rows = self._session.send(batch.values_of(self._group, effects))
+
+        def await_counts() -> Counts:
+            with translated():
+                found = rows()
+            return _counted(effects, batch.written(found, effects))
+
+        return await_counts
 
     def _commit_in_transaction(self, effects: Effects) -> Counts:
         """Keep the positions as they are first; a zombie's copies are rolled back with the rest."""

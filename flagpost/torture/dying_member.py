@@ -66,20 +66,25 @@ class DyingStore(PostgresStore):
         self._batch = threading.local()
         event.listen(engine, "commit", self._before_commit)
 
-    def commit(self, effects: Effects) -> Counts:
-        """Commit a batch."""
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        """Begin to commit a batch."""
         self._reach(Step.AFTER_SCORING)
         self._batch.is_written = True
         try:
-            counts = super().commit(effects)
+            await_counts = super().begin_commit(effects)
         finally:
             self._batch.is_written = False
-        self._reach(Step.AFTER_DATABASE_COMMIT)
-        return counts
 
-    def _commit_as_statement(self, effects: Effects) -> Counts:
+        def await_and_reach() -> Counts:
+            counts = await_counts()
+            self._reach(Step.AFTER_DATABASE_COMMIT)
+            return counts
+
+        return await_and_reach
+
+    def _send(self, effects: Effects) -> Callable[[], Counts]:
         self._before_commit()
-        return super()._commit_as_statement(effects)
+        return super()._send(effects)
 
     def _before_commit(self, *_: object) -> None:
         if getattr(self._batch, "is_written", False):

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -48,11 +49,11 @@ class NotingStore(DyingStore):
         super().__init__(reach, engine, group)
         self._attempts = attempts
 
-    def commit(self, effects: Effects) -> Counts:
-        """Note a batch, then commit it."""
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        """Note a batch, then begin to commit it."""
         with self._attempts.open("ab") as file:
             file.writelines(msgspec.json.encode(each) + b"\n" for each in effects.advances)
-        return super().commit(effects)
+        return super().begin_commit(effects)
 
 
 def telling_when_begun(directory: Path, parts: Parts) -> Parts:

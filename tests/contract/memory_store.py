@@ -2,12 +2,13 @@
 
 import operator
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import dropwhile, groupby
 from typing import TypeVar
 
+from flagpost.at_once import AtOnce
 from flagpost.core.effects import (
     Advance,
     Counts,
@@ -128,6 +129,12 @@ class MemoryStore:
                 self._database.waits_at[key] = time_us
 
     def commit(self, effects: Effects) -> Counts:
+        return self.begin_commit(effects)()
+
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        return AtOnce().submit(self._commit, effects).result
+
+    def _commit(self, effects: Effects) -> Counts:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}
         if lost:
             raise Fenced(lost)

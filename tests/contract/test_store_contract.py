@@ -23,6 +23,7 @@ from flagpost.core.effects import (
 from flagpost.core.store import Clock, Store
 from flagpost.errors import Fenced
 from flagpost.events import Partition
+from flagpost.torture.waiting import wait_until
 from tests.contract.backends import Backend
 
 A, B = Partition("transactions", 0), Partition("transactions", 1)
@@ -127,6 +128,17 @@ def test_each_takeover_begins_a_new_epoch_and_keeps_the_position(store: Store) -
     store.commit(Effects([step(A, 1, 0, 10)]))
 
     assert store.acquire({A: 0, B: 0}) == {A: Position(2, 10, NOON_US), B: Position(1, 0, None)}
+
+
+def test_a_commit_that_was_begun_comes_about_before_anybody_waits_for_it(
+    backend: Backend, store: Store
+) -> None:
+    store.acquire({A: 0})
+    await_counts = store.begin_commit(Effects([step(A, 1, 0, 10)]))
+
+    there = {A: Position(1, 10, NOON_US)}
+    assert wait_until(lambda: backend.store("scorers").positions(A.topic) == there, 10)
+    assert await_counts() == Counts(10, 10)
 
 
 def test_the_topic_of_a_position_is_noted_once(store: Store) -> None:

@@ -142,7 +142,7 @@ def test_the_fence_has_the_isolation_that_it_relies_on_whatever_the_url_says(
     asked = select(text("current_setting('transaction_isolation')"))
     with engine.connect() as connection:
         found = [connection.scalar(asked)]
-    [[also]] = KeptSession(engine, asked, PATIENCE).execute({})
+    [[also]] = KeptSession(engine, asked, PATIENCE).send({})()
     engine.dispose()
 
     assert [*found, also] == ["read committed"] * 2
@@ -155,8 +155,8 @@ def test_an_error_on_a_kept_session_is_sqlalchemys_and_tells_no_values(
     session = KeptSession(engine, select(text("1 / cast(:secret AS int)")), PATIENCE)
 
     with pytest.raises(DataError) as failed:
-        session.execute({"secret": "4711x"})
-    again = session.execute({"secret": "1"})
+        session.send({"secret": "4711x"})()
+    again = session.send({"secret": "1"})()
     engine.dispose()
 
     assert again == [(1,)]
@@ -179,7 +179,7 @@ def test_a_transaction_that_fails_after_its_rows_have_come_has_failed(
     session = KeptSession(own, select(text("add_late()")), PATIENCE)
 
     with pytest.raises(IntegrityError):
-        session.execute({})
+        session.send({})()
     own.dispose()
     with engine.begin() as connection:
         connection.execute(text("DROP FUNCTION add_late"))

@@ -106,8 +106,13 @@ def advance_where(
 def write_in_transactions(write: Callable[[Connection, str, Effects], Written]) -> None:
     """Have another function write batches, between BEGIN and COMMIT."""
     batch.write = write  # type: ignore[assignment]  # its arguments have no names
+
+    def commit_at_once(store: PostgresStore, effects: Effects) -> Callable[[], Counts]:
+        counts = store._commit_in_transaction(effects)
+        return lambda: counts
+
     for store in (PostgresStore, DyingStore):
-        store._commit_as_statement = PostgresStore._commit_in_transaction  # type: ignore[method-assign]
+        store._send = commit_at_once  # type: ignore[method-assign,assignment]
 
 
 def without_epoch(directory: Path) -> Parts:
@@ -122,12 +127,13 @@ def without_next_offset(directory: Path) -> Parts:
 
 
 class StubbornStore(NotingStore):
-    def commit(self, effects: Effects) -> Counts:
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
         try:
-            return super().commit(effects)
+            counts = super().begin_commit(effects)()
         except Unavailable:
             absent = [segment for segment in effects.segments if not self._holds(segment)]
-            return super().commit(replace(effects, segments=absent))
+            counts = super().begin_commit(replace(effects, segments=absent))()
+        return lambda: counts
 
     def _holds(self, segment: Segment) -> bool:
         offsets = {segment.partition: segment.start_offset}
@@ -147,10 +153,10 @@ def with_plain_insert(directory: Path) -> Parts:
 
 
 class SeparateStore(NotingStore):
-    def commit(self, effects: Effects) -> Counts:
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
         with self._transaction() as connection:
             insert_all(connection, effects.flagged)
-        return super().commit(replace(effects, flagged=[]))
+        return super().begin_commit(replace(effects, flagged=[]))
 
 
 def insert_all(connection: Connection, flagged: Sequence[FlaggedTransaction]) -> None:
@@ -165,12 +171,12 @@ def with_totals_of_their_own(directory: Path) -> Parts:
 
 
 class EarlyTotalsStore(NotingStore):
-    def commit(self, effects: Effects) -> Counts:
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
         with self._transaction() as connection:
             connection.execute(
                 totals.insertion(ALWAYS), totals.parameters(self._group, effects.totals)
             )
-        return super().commit(replace(effects, totals=[]))
+        return super().begin_commit(replace(effects, totals=[]))
 
 
 def with_spread_of_its_own(directory: Path) -> Parts:
@@ -179,12 +185,17 @@ def with_spread_of_its_own(directory: Path) -> Parts:
 
 
 class LateSpreadStore(NotingStore):
-    def commit(self, effects: Effects) -> Counts:
-        counts = super().commit(replace(effects, spread=[]))
-        with self._transaction() as connection:
-            added = spread.parameters(self._group, effects.spread)
-            connection.execute(spread.insertion(ALWAYS), added)
-        return counts
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        await_counts = super().begin_commit(replace(effects, spread=[]))
+
+        def await_and_count_features() -> Counts:
+            counts = await_counts()
+            with self._transaction() as connection:
+                added = spread.parameters(self._group, effects.spread)
+                connection.execute(spread.insertion(ALWAYS), added)
+            return counts
+
+        return await_and_count_features
 
 
 def telling_kafka_before_writing(directory: Path) -> Parts:
@@ -195,9 +206,9 @@ def telling_kafka_before_writing(directory: Path) -> Parts:
         return opened[0]
 
     class EagerStore(NotingStore):
-        def commit(self, effects: Effects) -> Counts:
+        def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
             tell_kafka(opened[0], {step.partition: step.next_offset for step in effects.advances})
-            return super().commit(effects)
+            return super().begin_commit(effects)
 
     return replace(
         parts_in(directory), open_source=open_source, open_store=store_in(directory, EagerStore)

@@ -70,6 +70,7 @@ def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flagpost.merging.MERGED_ROWS", 3)
 
 
+at_once = pytest.mark.parametrize("small_messages", [1_000], indirect=True)
 in_threads = pytest.mark.parametrize("small_messages", [0], indirect=True)
 
 
@@ -119,11 +120,16 @@ class Interrupted(MemoryStore):
             yield segment
             self._interrupt("within_load")
 
-    def commit(self, effects: Effects) -> Counts:
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
         self._interrupt("before_commit")
-        counts = super().commit(effects)
-        self._interrupt("after_commit")
-        return counts
+        await_counts = super().begin_commit(effects)
+
+        def await_and_interrupt() -> Counts:
+            counts = await_counts()
+            self._interrupt("after_commit")
+            return counts
+
+        return await_and_interrupt
 
     def positions(self, topic: str) -> dict[Partition, Position]:
         self._interrupt("before_positions")
@@ -489,6 +495,35 @@ def test_while_a_batch_is_scored_three_more_are_read(
     worker(source, MemoryStore(database, GROUP), batch_messages=8).run(until_caught_up=True)
 
     assert found == [8 + 3 * 8]
+
+
+@at_once
+def test_messages_are_read_while_a_small_batch_is_committed(database: Database) -> None:
+    happened: list[str] = []
+
+    class Noting(MemoryStore):
+        def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+            happened.append("begun")
+            await_counts = super().begin_commit(effects)
+
+            def note_and_await() -> Counts:
+                happened.append("ended")
+                return await_counts()
+
+            return note_and_await
+
+    class Polled(MemorySource):
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            happened.append("polled")
+            return super().poll(max_messages, timeout_seconds)
+
+    source = Polled({A: payments([1], range(1, 9))})
+    worker(source, Noting(database, GROUP), batch_messages=2).run(until_caught_up=True)
+
+    begun_at = [i for i, what in enumerate(happened) if what == "begun"]
+    assert [happened[i + 1] for i in begun_at] == ["polled"] * 4
+    assert [what for what in happened if what != "polled"] == ["begun", "ended"] * 4
+    assert totals(database) == Counts(8, 4, 4)
 
 
 def test_markers_are_passed_without_a_message(database: Database) -> None:

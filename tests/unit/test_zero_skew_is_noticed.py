@@ -73,8 +73,8 @@ def few_rows_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
 class MergingStore(MemoryStore):
     """Without checkpoints, weeks are merged: others have heard of a part of them."""
 
-    def commit(self, effects: Effects) -> Counts:
-        return super().commit(replace(effects, checkpoints=[]))
+    def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+        return super().begin_commit(replace(effects, checkpoints=[]))
 
 
 @pytest.fixture(scope="module")
