@@ -25,11 +25,11 @@ from flagpost.settings import KeepScores
 from flagpost.when_asked import WhenAsked
 
 SMALL_MESSAGES = 1_000
-"""A batch of at most so many is done at once: to hand it to other threads would take longer."""
+"""A batch of at most so many is scored at once: to hand it to other threads would take longer."""
 
 
 class Committed(NamedTuple):
-    """What became of the messages of a batch, and at which second of `time.perf_counter`."""
+    """What became of a batch's messages, and when one heard of it (by `time.perf_counter`)."""
 
     counts: Counts
     at: float
@@ -54,11 +54,15 @@ class Scoring(NamedTuple):
     done: "Future[Commit]"
 
 
+Committing = Callable[[Effects, Commit | None], Future[Committed]]
+"""Begins a commit, after the one before."""
+
+
 class Lanes(NamedTuple):
-    """Who scores, and how a batch is committed when the one before is."""
+    """Who scores, and how it is committed."""
 
     scorer: Executor
-    commit: "Callable[[Effects, Commit | None], Future[Committed]]"
+    commit: Committing
 
 
 class Processing:
@@ -98,6 +102,11 @@ class Processing:
     def is_busy(self) -> bool:
         """Say whether anything is under way."""
         return self._scoring is not None or bool(self._commits)
+
+    @property
+    def only_commits(self) -> bool:
+        """Say whether something is being committed, and nothing scored."""
+        return self.is_busy and self.is_scored_within(0)
 
     def is_scored_within(self, seconds: float) -> bool:
         """Wait for the scores under way, so long at most; say whether there are none any more."""
@@ -171,7 +180,7 @@ class Processing:
         pieces: Sequence[Piece[Chunk]],
         positions: Mapping[Partition, Position],
         before: Commit | None,
-        commit: "Callable[[Effects, Commit | None], Future[Committed]]",
+        commit: Committing,
     ) -> Commit:
         began = time.perf_counter()
         effects = self._score(pieces, positions, before)

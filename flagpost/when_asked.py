@@ -9,7 +9,10 @@ R = TypeVar("R")
 
 
 class WhenAsked(Future[R]):
-    """Calls a function when its result is asked for the first time, in the thread that asks."""
+    """Calls a function when its result is asked for the first time, in the thread that asks.
+
+    Nothing but `result` and `exception` asks: whoever waits otherwise waits for those who do.
+    """
 
     def __init__(self, work: Callable[[], R]) -> None:
         super().__init__()
@@ -32,5 +35,7 @@ class WhenAsked(Future[R]):
                 return
             try:
                 self.set_result(self._work())
-            except Exception as error:  # noqa: BLE001 - whoever asks gets it
-                self.set_exception(error)
+            except BaseException as error:
+                self.set_exception(error)  # whoever asks gets it, and nobody does it again
+                if not isinstance(error, Exception):
+                    raise

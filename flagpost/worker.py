@@ -10,7 +10,8 @@ Delivery, in this order for every micro-batch:
 
 Three large batches are under way at a time: one is read and decoded, one scored, one committed.
 What is scored builds on a commit whose outcome is not known yet, and cannot be committed if that
-fails. Small batches, of a stream without a backlog, are scored and committed at once.
+fails. Small batches, of a stream without a backlog, are scored at once and sent: the answer is
+asked for when the next one is scored.
 
 A crash between any two steps repeats work but no effect: whoever takes the partition next starts
 at the position in the database, with the state that the journal of that position gives.
@@ -54,6 +55,9 @@ POLL_SECONDS = 0.5
 
 PEER_SECONDS = 0.01
 """How long a poll waits while messages are held back: how soon one notices that others went on."""
+
+ANSWER_SECONDS = 0.01
+"""How long a poll waits while a commit is under way: how soon one asks what came of it."""
 
 GATHER_SECONDS = 0.0048
 """How far apart the polls of small batches begin, with what is overslept about 5 ms: more than some
@@ -199,7 +203,7 @@ class Worker:
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
-            return PEER_SECONDS if self._processing.is_busy else POLL_SECONDS
+            return ANSWER_SECONDS if self._processing.only_commits else POLL_SECONDS
         return 0 if self._processing.is_busy else PEER_SECONDS
 
     def _decode(self, poll: Poll) -> list[Piece[Chunk]]:

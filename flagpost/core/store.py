@@ -100,8 +100,8 @@ class Store(Protocol):
     def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
         """Begin to commit a batch, and return while the server may be at it.
 
-        What is returned is to be called, once, before anything else is committed: it waits, and
-        then returns and raises as `commit` does. So may this call.
+        What is returned is to be called once, before anything else is committed: it waits, and
+        then returns and raises as `commit` does. This call may wait and raise like that, too.
         """
         ...
 

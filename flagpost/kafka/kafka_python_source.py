@@ -199,9 +199,10 @@ class KafkaPythonSource:
         if waiting < max_messages:
             self._fetch(0 if waiting else min(timeout_seconds, group.POLL_SLICE_SECONDS))
         while not (self._backlog.size(self._membership.flows) or self._membership.changed):
-            if time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 break
-            self._fetch(group.POLL_SLICE_SECONDS)
+            self._fetch(min(left, group.POLL_SLICE_SECONDS))
 
     def _fetch(self, timeout_seconds: float) -> None:
         self._finish_join()

@@ -20,8 +20,8 @@ from flagpost.postgres.time_limit import TimeLimit
 class KeptSession:
     """Opens a session when it is needed; after any failure the next call opens another.
 
-    It is closed when the engine is disposed of, and given up when a server is gone for the engine.
-    Threads that use it wait for each other.
+    It is closed when the engine is disposed of, unless somebody waits for rows, and given up when a
+    server is gone for the engine. Several threads may use it, one after the other.
     """
 
     def __init__(self, engine: Engine, statement: Select[Any], time_limit: TimeLimit) -> None:
@@ -29,7 +29,7 @@ class KeptSession:
         self._engine = engine
         self._select = statement
         self._time_limit = time_limit
-        self._lock = Lock()
+        self._in_use = Lock()  # from a statement to its rows
         self._connection: Connection | None = None
         self._driver: Any = None  # the driver's own connection in it, and the statement on that
         self._statement: KeptStatement | None = None
@@ -38,14 +38,15 @@ class KeptSession:
         event.listen(engine, "engine_disposed", self._end)
 
     def send(self, values: Values) -> Callable[[], Rows]:
-        """Have the statement executed; what is returned, when it is called, waits for its rows.
+        """Have the statement executed; what is returned waits for its rows when it is called.
 
-        It has to be called, once, whoever does it: until then nobody else can send.
+        It has to be called once, in whatever thread, before anything else is sent.
 
         Raises:
             DBAPIError: whether it took effect may be unknown; so does what is returned.
         """
-        self._lock.acquire()
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError("nobody has asked what came of the statement before")
         with self._closing_on_failure():
             if self._statement is None or self._is_gone:
                 self._statement = self._open()
@@ -54,10 +55,9 @@ class KeptSession:
             return partial(self._rows_of, self._statement)
 
     def _rows_of(self, sent: KeptStatement) -> Rows:
-        with self._closing_on_failure():
-            with self._time_limit.on(self._driver):
-                rows = sent.rows()
-            self._lock.release()
+        with self._closing_on_failure(), self._time_limit.on(self._driver):
+            rows = sent.rows()
+        self._in_use.release()
         return rows
 
     def _open(self) -> KeptStatement:
@@ -89,8 +89,10 @@ class KeptSession:
             raise
 
     def _fail(self) -> None:
-        self._close()
-        self._lock.release()
+        try:
+            self._close()
+        finally:
+            self._in_use.release()
 
     def _note_disconnect(self, context: ExceptionContext) -> None:
         if context.is_disconnect:  # another thread may be waiting for it: it is not closed here
@@ -98,11 +100,11 @@ class KeptSession:
 
     def _end(self, _: Engine) -> None:
         self._is_gone = True
-        if self._lock.acquire(blocking=False):  # else it is in use, and is not used again
+        if self._in_use.acquire(blocking=False):  # else it is not used again
             try:
                 self._close()
             finally:
-                self._lock.release()
+                self._in_use.release()
 
     def _close(self) -> None:
         if self._driver is not None:

@@ -37,6 +37,8 @@ class Step(StrEnum):
     """Scored, its dead letters acknowledged, nothing sent to the database."""
     BEFORE_DATABASE_COMMIT = "before-database-commit"
     """The only statement, or else COMMIT, is not sent."""
+    AFTER_SENDING = "after-sending"
+    """The only statement is sent, and nobody has asked what came of it; else as the next one."""
     AFTER_DATABASE_COMMIT = "after-database-commit"
     """The database has it, the worker has not noted it."""
     BEFORE_KAFKA_COMMIT = "before-kafka-commit"
@@ -74,6 +76,7 @@ class DyingStore(PostgresStore):
             await_counts = super().begin_commit(effects)
         finally:
             self._batch.is_written = False
+        self._reach(Step.AFTER_SENDING)
 
         def await_and_reach() -> Counts:
             counts = await_counts()

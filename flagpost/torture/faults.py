@@ -208,6 +208,7 @@ _INJECTIONS: dict[Kind, Callable[[Scene, Fault], Happened]] = {
     Kind.KILL: _kill,
     Kind.DIE_AFTER_SCORING: partial(_die, Step.AFTER_SCORING),
     Kind.DIE_BEFORE_COMMIT: partial(_die, Step.BEFORE_DATABASE_COMMIT),
+    Kind.DIE_AFTER_SENDING: partial(_die, Step.AFTER_SENDING),
     Kind.DIE_AFTER_COMMIT: partial(_die, Step.AFTER_DATABASE_COMMIT),
     Kind.DIE_BEFORE_KAFKA: partial(_die, Step.BEFORE_KAFKA_COMMIT),
     Kind.STOP: _stop,

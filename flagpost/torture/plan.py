@@ -16,6 +16,7 @@ class Kind(StrEnum):
     KILL = "kill -9 of a member, at any moment"
     DIE_AFTER_SCORING = "kill -9 after scoring"
     DIE_BEFORE_COMMIT = "kill -9 before the database's COMMIT"
+    DIE_AFTER_SENDING = "kill -9 before the database's answer"
     DIE_AFTER_COMMIT = "kill -9 after the database's COMMIT"
     DIE_BEFORE_KAFKA = "kill -9 before the commit to Kafka"
     STOP = "SIGTERM of a member"

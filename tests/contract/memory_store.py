@@ -60,6 +60,7 @@ class MemoryStore:
     def __init__(self, database: Database, group: str) -> None:
         self._database = database
         self._group = group
+        self._is_under_way = False
 
     def rehearse(self) -> None:
         pass
@@ -132,7 +133,16 @@ class MemoryStore:
         return self.begin_commit(effects)()
 
     def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
-        return AtOnce().submit(self._commit, effects).result
+        if self._is_under_way:
+            raise RuntimeError("nobody has asked what came of the commit before")
+        self._is_under_way = True
+        done = AtOnce().submit(self._commit, effects)
+
+        def await_counts() -> Counts:
+            self._is_under_way = False
+            return done.result()
+
+        return await_counts
 
     def _commit(self, effects: Effects) -> Counts:
         lost = {step.partition for step in effects.advances if not self._may_go_on(step)}

@@ -141,6 +141,16 @@ def test_a_commit_that_was_begun_comes_about_before_anybody_waits_for_it(
     assert await_counts() == Counts(10, 10)
 
 
+def test_nothing_is_sent_before_somebody_has_heard_of_the_commit_before(store: Store) -> None:
+    store.acquire({A: 0})
+    await_counts = store.begin_commit(Effects([step(A, 1, 0, 5)]))
+    with pytest.raises(RuntimeError, match="nobody has asked"):
+        store.commit(Effects([step(A, 1, 5, 9)]))
+
+    await_counts()
+    assert store.commit(Effects([step(A, 1, 5, 9)])) == Counts(4, 4)
+
+
 def test_the_topic_of_a_position_is_noted_once(store: Store) -> None:
     store.acquire({A: 0, B: 0})
 

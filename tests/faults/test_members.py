@@ -153,6 +153,7 @@ FAULTS = {
     "model swapped": model_swapped,
     "kill -9 after scoring": partial(kill_9, Step.AFTER_SCORING, "kafka-python"),
     "kill -9 before the database commit": partial(kill_9, Step.BEFORE_DATABASE_COMMIT, "confluent"),
+    "kill -9 before the database's answer": partial(kill_9, Step.AFTER_SENDING, "kafka-python"),
     "kill -9 after the database commit": partial(
         kill_9, Step.AFTER_DATABASE_COMMIT, "kafka-python"
     ),

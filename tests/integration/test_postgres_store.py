@@ -339,20 +339,6 @@ def test_a_session_that_died_while_idle_is_unavailable_once(connect: Connect) ->
     store.commit(Effects([step(A, 1, 5, 10)]))
 
 
-def test_nothing_is_sent_before_somebody_has_heard_of_the_commit_before(
-    connect: Connect, pool: ThreadPoolExecutor
-) -> None:
-    store = PostgresStore(connect(), GROUP)
-    store.acquire({A: 0})
-    await_first = store.begin_commit(Effects([step(A, 1, 0, 5)]))
-    second = pool.submit(store.commit, Effects([step(A, 1, 5, 9)]))
-    with pytest.raises(TimeoutError):
-        second.result(0.1)
-
-    assert await_first().n_in == 5
-    assert second.result(10).n_in == 4
-
-
 def test_flagged_rows_that_are_left_out_are_logged_as_a_count(connect: Connect) -> None:
     store = PostgresStore(connect(), GROUP)
     store.acquire({A: 0})

@@ -42,6 +42,19 @@ def test_what_it_raises_is_raised_to_everybody() -> None:
     assert len(calls) == 1
 
 
+def test_what_ends_the_process_is_raised_and_not_done_again() -> None:
+    interrupts = iter([KeyboardInterrupt()])
+
+    def be_interrupted() -> None:
+        raise next(interrupts)
+
+    asked = WhenAsked(be_interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        asked.result()
+    assert isinstance(asked.exception(), KeyboardInterrupt)
+
+
 def test_who_asks_while_another_waits_gets_the_same() -> None:
     began, may_end = Event(), Event()
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import cast
 
@@ -498,7 +499,9 @@ def test_while_a_batch_is_scored_three_more_are_read(
 
 
 @at_once
-def test_messages_are_read_while_a_small_batch_is_committed(database: Database) -> None:
+def test_messages_are_read_while_a_small_batch_is_committed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened: list[str] = []
 
     class Noting(MemoryStore):
@@ -514,15 +517,18 @@ def test_messages_are_read_while_a_small_batch_is_committed(database: Database) 
 
     class Polled(MemorySource):
         def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
-            happened.append("polled")
+            happened.append(f"polled for {timeout_seconds} s")
             return super().poll(max_messages, timeout_seconds)
 
+    monkeypatch.setattr("flagpost.worker.POLL_SECONDS", 0.002)
+    monkeypatch.setattr("flagpost.worker.ANSWER_SECONDS", 0.001)
     source = Polled({A: payments([1], range(1, 9))})
     worker(source, Noting(database, GROUP), batch_messages=2).run(until_caught_up=True)
 
-    begun_at = [i for i, what in enumerate(happened) if what == "begun"]
-    assert [happened[i + 1] for i in begun_at] == ["polled"] * 4
-    assert [what for what in happened if what != "polled"] == ["begun", "ended"] * 4
+    soon, late = "polled for 0.001 s", "polled for 0.002 s"
+    first = happened.index("begun")
+    assert set(happened[:first]) == {late}
+    assert happened[first:] == ["begun", soon, "ended"] * 4
     assert totals(database) == Counts(8, 4, 4)
 
 
@@ -696,15 +702,19 @@ def test_nothing_is_written_before_the_dead_letters_have_arrived(database: Datab
 
 
 def test_offsets_are_committed_to_kafka_after_the_database(log: Log, database: Database) -> None:
-    source = MemorySource(log)
+    class Late(MemoryStore):
+        def begin_commit(self, effects: Effects) -> Callable[[], Counts]:
+            return partial(self._commit, effects)
+
+    class Compared(MemorySource):
+        def commit(self, offsets: Mapping[Partition, int]) -> None:
+            stored = {p: at.next_offset for (_, p), at in database.positions.items()}
+            ahead.append(any(offset > stored[p] for p, offset in offsets.items()))
+            super().commit(offsets)
+
     ahead: list[bool] = []
-
-    def compare() -> None:
-        stored = {p: at.next_offset for (_, p), at in database.positions.items()}
-        ahead.append(any(offset > stored[p] for p, offset in source.committed.items()))
-
-    store = Interrupted(database, before_commit=dict.fromkeys(range(1, 20), compare))
-    worker(source, store).run(until_caught_up=True)
+    source = Compared(log)
+    worker(source, Late(database, GROUP)).run(until_caught_up=True)
 
     assert len(ahead) > 5
     assert not any(ahead)
