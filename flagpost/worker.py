@@ -59,7 +59,7 @@ PEER_SECONDS = 0.01
 ANSWER_SECONDS = 0.01
 """How long a poll waits while a commit is under way: how soon one asks what came of it."""
 
-GATHER_SECONDS = 0.0048
+GATHER_SECONDS = 0.0049
 """How far apart the polls of small batches begin, with what is overslept about 5 ms: more than some
 200 commits a second cost more than waiting."""
 
