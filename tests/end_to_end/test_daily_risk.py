@@ -25,6 +25,7 @@ from tests.end_to_end.pipeline import LOG, ROOT, Pipeline, transactions_of
 
 MARKETING = ROOT / "examples" / "marketing.csv"
 N_TRANSACTIONS = len(transactions_of(LOG))
+N_LINES = len(LOG.read_bytes().splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_two_members_of_which_one_is_killed_count_each_transaction_once(
     assert victim.says("n_clean")
     assert pipeline.counts().n_in < N_TRANSACTIONS
     assert replay.wait() == 0
-    pipeline.wait_until_read(N_TRANSACTIONS)
+    pipeline.wait_until(lambda: pipeline.n_done() == N_LINES)
     assert other.terminate() == 0
 
     assert found_days(pipeline) == days
