@@ -42,6 +42,7 @@ from flagpost.dead_share import DeadShare
 from flagpost.errors import Fenced, FlagpostError, Unavailable
 from flagpost.event_order import EventOrder
 from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.group import BATCH_SECONDS
 from flagpost.kafka.source import Chunk, Poll, Source
 from flagpost.merging import Merging
 from flagpost.ownership import Ownership
@@ -59,9 +60,8 @@ PEER_SECONDS = 0.01
 ANSWER_SECONDS = 0.01
 """How long a poll waits while a commit is under way: how soon one asks what came of it."""
 
-GATHER_SECONDS = 0.0049
-"""How far apart the polls of small batches begin, with what is overslept about 5 ms: more than some
-200 commits a second cost more than waiting."""
+CREDIT_SECONDS = 0.05
+"""After a silence of so long ten small batches may follow each other as they come."""
 
 SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
@@ -133,7 +133,7 @@ class Worker:
         self._away: Trouble | None = None
         self._stop = stop
         self._idle = False
-        self._polled_at = 0.0
+        self._next_poll_at = 0.0
         self._log = BatchLog()
         self.tally = Tally()
 
@@ -189,7 +189,8 @@ class Worker:
         self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
-            self._polled_at = polled_at
+            earliest = polled_at - CREDIT_SECONDS
+            self._next_poll_at = max(self._next_poll_at, earliest) + BATCH_SECONDS
             self._processing.begin(ready, self._held.positions)
         else:
             self._rest()
@@ -197,9 +198,9 @@ class Worker:
         self._say_back()
 
     def _gather(self) -> None:
-        """Let messages gather, unless a large batch is under way."""
+        """Keep small batches apart on average, unless a large one is under way."""
         if self._processing.is_scored_within(0):
-            time.sleep(max(0, self._polled_at + GATHER_SECONDS - time.monotonic()))
+            time.sleep(max(0, self._next_poll_at - time.monotonic()))
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:

@@ -18,6 +18,7 @@ from flagpost.kafka.collection import collection_paused
 from flagpost.kafka.confluent_brokers import ConfluentBrokers
 from flagpost.kafka.confluent_chunk import ConfluentChunk
 from flagpost.kafka.confluent_errors import is_final, is_refused_for_now, translated
+from flagpost.kafka.influx import Influx
 from flagpost.kafka.membership import Membership
 from flagpost.kafka.pairing import GroupTopics, Pairing
 from flagpost.kafka.reachability import Reachability
@@ -56,9 +57,8 @@ CONSUMER_CONFIG = {
 REPLACED_AGAIN_SECONDS = 300
 """A member that is replaced a second time within this has a rival and must end."""
 
-BURST_SECONDS = 0.001
-"""How long, after a wait, what was sent to other partitions with the first message may take: what
-comes later waits for the next batch."""
+AWAITED_SHARE = 0.9
+"""Of the messages that usually come in the time of a batch; to wait for them costs nothing else."""
 
 MOST_QUEUED = 100_000
 """More messages than the client ever holds."""
@@ -89,6 +89,7 @@ class ConfluentSource:
         self._owned: set[Partition] = set()
         self._membership = Membership()
         self._advice = CommitAdvice()
+        self._influx = Influx(AWAITED_SHARE)
         self._reachability = Reachability(access.bootstrap)
         self._watch = TopicWatch(topics.all)
         self._refusal: FlagpostError | None = None
@@ -285,10 +286,19 @@ class ConfluentSource:
                 break
             # `consume` waits until it has all it was asked for: wait for one, then take the rest.
             messages = self._take(1, min(left_seconds, group.POLL_SLICE_SECONDS))
-            if messages and max_messages > 1:
-                time.sleep(BURST_SECONDS)
-                messages += self._take(max_messages - 1, 0)
+        if messages and timeout_seconds > 0:
+            messages += self._gather(max_messages - len(messages), len(messages))
+        self._influx.note(len(messages))
         return messages
+
+    def _gather(self, max_messages: int, n_there: int) -> list[Message]:
+        """Take what belongs to messages that are there: as many as usually come, or what came."""
+        n_missing = min(self._influx.expected() - n_there, max_messages)
+        deadline = time.monotonic() + group.GATHER_SECONDS
+        gathered = list[Message]()
+        while len(gathered) < n_missing and (left_seconds := deadline - time.monotonic()) > 0:
+            gathered += self._take(n_missing - len(gathered), left_seconds)
+        return gathered + self._take(max_messages - len(gathered), 0)
 
     def _take(self, count: int, timeout_seconds: float) -> list[Message]:
         with collection_paused():

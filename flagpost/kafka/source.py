@@ -73,6 +73,8 @@ class Source(Protocol):
     def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
         """Wait up to `timeout_seconds` for messages; return within a moment when there are any.
 
+        A poll that may wait does so some milliseconds longer for as many as usually come together.
+
         Raises:
             OffsetLost: the next offset of a partition is outside what the topic holds.
             TopicMissing: a topic of the group does not exist.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -30,11 +31,12 @@ from flagpost.dead_share import DeadShare
 from flagpost.errors import OffsetLost, TooManyDeadLetters, Unavailable
 from flagpost.events import BadMessage, Partition, TransactionDecoder
 from flagpost.kafka.dead_letters import DeadLetters
+from flagpost.kafka.group import BATCH_SECONDS
 from flagpost.kafka.source import Chunk, Poll, Record
 from flagpost.merging import Merging
 from flagpost.settings import KeepScores
 from flagpost.torture.waiting import wait_until
-from flagpost.worker import Worker
+from flagpost.worker import CREDIT_SECONDS, Worker
 from tests.contract.memory_source import Log, MemorySource
 from tests.contract.memory_store import Database, MemoryStore
 
@@ -496,6 +498,38 @@ def test_while_a_batch_is_scored_three_more_are_read(
     worker(source, MemoryStore(database, GROUP), batch_messages=8).run(until_caught_up=True)
 
     assert found == [8 + 3 * 8]
+
+
+@at_once
+def test_after_a_silence_some_small_batches_follow_at_once_and_then_they_are_apart(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneByOne(MemorySource):
+        n_read = 0
+
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            poll = super().poll(min(max_messages, 1), timeout_seconds)
+            self.n_read += len(poll.chunks)
+            return poll
+
+    source = OneByOne({A: payments([1], range(1, 101))})
+    slept = list[float]()
+    n_read = list[int]()
+
+    def sleep(seconds: float) -> None:
+        if seconds > 0:
+            slept.append(seconds)
+            n_read.append(source.n_read)
+
+    clock = SimpleNamespace(  # which stands still but for the worker's sleeps
+        monotonic=lambda: 1_000 + sum(slept), perf_counter=time.perf_counter, sleep=sleep
+    )
+    monkeypatch.setattr("flagpost.worker.time", clock)
+    worker(source, MemoryStore(database, GROUP)).run(until_caught_up=True)
+
+    n_at_once = round(CREDIT_SECONDS / BATCH_SECONDS)
+    assert n_read == list(range(n_at_once + 1, 101))
+    assert slept == pytest.approx([BATCH_SECONDS] * (100 - n_at_once))
 
 
 @at_once

@@ -1,0 +1,76 @@
+"""How many messages a poll may wait for."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from flagpost.kafka.group import BATCH_SECONDS
+from flagpost.kafka.influx import Influx
+
+
+@pytest.fixture
+def sleep(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock of the test's own, and how it goes on."""
+    now = 1_000.0
+
+    def go_on(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr("flagpost.kafka.influx.time", SimpleNamespace(monotonic=lambda: now))
+    return go_on
+
+
+def steadily(
+    messages: Influx, sleep: Callable[[float], None], rate: float, seconds: float
+) -> list[int]:
+    """Have bursts come, so many messages a second; returns what was expected after each."""
+    found = []
+    for _ in range(round(seconds / BATCH_SECONDS)):
+        sleep(BATCH_SECONDS)
+        messages.note(round(rate * BATCH_SECONDS))
+        found.append(messages.expected())
+    return found
+
+
+def test_at_first_nothing_is_expected(sleep: Callable[[float], None]) -> None:
+    messages = Influx(1)
+    messages.note(1_000)
+
+    assert messages.expected() == 0
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1, 100), (0.9, 90), (0.5, 50)])
+def test_a_share_of_what_comes_in_the_time_of_a_batch_is_expected(
+    sleep: Callable[[float], None], share: float, expected: int
+) -> None:
+    found = steadily(Influx(share), sleep, rate=20_000, seconds=2)
+
+    assert expected - 1 <= found[-1] <= expected
+    assert found == sorted(found), "it has risen steadily"
+
+
+def test_where_messages_come_singly_none_is_waited_for(sleep: Callable[[float], None]) -> None:
+    messages = Influx(1)
+    for _ in range(100):
+        sleep(0.02)
+        messages.note(1)
+        assert messages.expected() <= 1
+
+
+def test_what_came_before_a_silence_is_forgotten(sleep: Callable[[float], None]) -> None:
+    messages = Influx(1)
+    steadily(messages, sleep, rate=20_000, seconds=2)
+    sleep(1)
+
+    assert messages.expected() == 0
+
+
+def test_it_follows_a_stream_that_slows_down(sleep: Callable[[float], None]) -> None:
+    messages = Influx(1)
+    before = steadily(messages, sleep, rate=20_000, seconds=2)[-1]
+    after = steadily(messages, sleep, rate=2_000, seconds=0.5)
+
+    assert after[0] > 9 * before // 10, "not by a single batch"
+    assert 10 <= after[-1] <= 20
