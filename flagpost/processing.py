@@ -104,7 +104,7 @@ class Processing:
         return self._scoring is not None or bool(self._commits)
 
     @property
-    def only_commits(self) -> bool:
+    def is_only_committing(self) -> bool:
         """Say whether something is being committed, and nothing scored."""
         return self.is_busy and self.is_scored_within(0)
 

@@ -169,7 +169,7 @@ class Worker:
             self._log.write()
 
     def _step(self) -> None:
-        self._gather()
+        self._keep_apart()
         polled_at = time.monotonic()
         poll = self._source.poll(self._poll_messages, self._patience_seconds())
         pieces = self._decode(poll)
@@ -197,14 +197,14 @@ class Worker:
         self._idle = not ready and not self._held.wanted and self._order.is_empty
         self._say_back()
 
-    def _gather(self) -> None:
+    def _keep_apart(self) -> None:
         """Keep small batches apart on average, unless a large one is under way."""
         if self._processing.is_scored_within(0):
             time.sleep(max(0, self._next_poll_at - time.monotonic()))
 
     def _patience_seconds(self) -> float:
         if self._order.is_empty:
-            return ANSWER_SECONDS if self._processing.only_commits else POLL_SECONDS
+            return ANSWER_SECONDS if self._processing.is_only_committing else POLL_SECONDS
         return 0 if self._processing.is_busy else PEER_SECONDS
 
     def _decode(self, poll: Poll) -> list[Piece[Chunk]]:

@@ -79,16 +79,16 @@ class KeptSession:
             yield
         except drivers.Error as error:
             is_lost = used.is_disconnect(error, self._driver, None)
-            self._fail()
+            self._give_up()
             raise DBAPIError.instance(
                 str(self._select.compile(dialect=used)), None, error, drivers.Error,
                 hide_parameters=True, connection_invalidated=is_lost, dialect=used,
             ) from error  # fmt: skip
         except BaseException:
-            self._fail()
+            self._give_up()
             raise
 
-    def _fail(self) -> None:
+    def _give_up(self) -> None:
         try:
             self._close()
         finally:
@@ -101,10 +101,7 @@ class KeptSession:
     def _end(self, _: Engine) -> None:
         self._is_gone = True
         if self._in_use.acquire(blocking=False):  # else it is not used again
-            try:
-                self._close()
-            finally:
-                self._in_use.release()
+            self._give_up()
 
     def _close(self) -> None:
         if self._driver is not None:
