@@ -60,8 +60,8 @@ PEER_SECONDS = 0.01
 ANSWER_SECONDS = 0.01
 """How long a poll waits while a commit is under way: how soon one asks what came of it."""
 
-CREDIT_SECONDS = 0.05
-"""After a silence of so long ten small batches may follow each other as they come."""
+CREDIT_BATCHES = 10
+"""After a silence so many small batches may follow each other as they come."""
 
 SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""
@@ -189,7 +189,7 @@ class Worker:
         self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
-            earliest = polled_at - CREDIT_SECONDS
+            earliest = polled_at - CREDIT_BATCHES * BATCH_SECONDS
             self._next_poll_at = max(self._next_poll_at, earliest) + BATCH_SECONDS
             self._processing.begin(ready, self._held.positions)
         else:

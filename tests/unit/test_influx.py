@@ -23,13 +23,13 @@ def sleep(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def steadily(
-    messages: Influx, sleep: Callable[[float], None], rate: float, seconds: float
+    messages: Influx, sleep: Callable[[float], None], n_messages: int, n_times: int = 400
 ) -> list[int]:
-    """Have bursts come, so many messages a second; returns what was expected after each."""
+    """Have so many come in the time of each batch; returns what was expected after each."""
     found = []
-    for _ in range(round(seconds / BATCH_SECONDS)):
+    for _ in range(n_times):
         sleep(BATCH_SECONDS)
-        messages.note(round(rate * BATCH_SECONDS))
+        messages.note(n_messages)
         found.append(messages.expected())
     return found
 
@@ -45,7 +45,7 @@ def test_at_first_nothing_is_expected(sleep: Callable[[float], None]) -> None:
 def test_a_share_of_what_comes_in_the_time_of_a_batch_is_expected(
     sleep: Callable[[float], None], share: float, expected: int
 ) -> None:
-    found = steadily(Influx(share), sleep, rate=20_000, seconds=2)
+    found = steadily(Influx(share), sleep, n_messages=100)
 
     assert expected - 1 <= found[-1] <= expected
     assert found == sorted(found), "it has risen steadily"
@@ -61,7 +61,7 @@ def test_where_messages_come_singly_none_is_waited_for(sleep: Callable[[float], 
 
 def test_what_came_before_a_silence_is_forgotten(sleep: Callable[[float], None]) -> None:
     messages = Influx(1)
-    steadily(messages, sleep, rate=20_000, seconds=2)
+    steadily(messages, sleep, n_messages=100)
     sleep(1)
 
     assert messages.expected() == 0
@@ -69,8 +69,8 @@ def test_what_came_before_a_silence_is_forgotten(sleep: Callable[[float], None])
 
 def test_it_follows_a_stream_that_slows_down(sleep: Callable[[float], None]) -> None:
     messages = Influx(1)
-    before = steadily(messages, sleep, rate=20_000, seconds=2)[-1]
-    after = steadily(messages, sleep, rate=2_000, seconds=0.5)
+    before = steadily(messages, sleep, n_messages=100)[-1]
+    after = steadily(messages, sleep, n_messages=10, n_times=100)
 
     assert after[0] > 9 * before // 10, "not by a single batch"
     assert 10 <= after[-1] <= 20
