@@ -189,13 +189,18 @@ class Worker:
         self._merging.go_on()
         ready = self._order.release(self._held.positions)
         if ready:
-            earliest = polled_at - CREDIT_BATCHES * BATCH_SECONDS
-            self._next_poll_at = max(self._next_poll_at, earliest) + BATCH_SECONDS
+            self._note_begun(polled_at)
             self._processing.begin(ready, self._held.positions)
         else:
             self._rest()
         self._idle = not ready and not self._held.wanted and self._order.is_empty
         self._say_back()
+
+    def _note_begun(self, polled_at: float) -> None:
+        earliest = polled_at - CREDIT_BATCHES * BATCH_SECONDS
+        # Large batches, which nobody keeps apart, leave no debt.
+        due_at = min(max(self._next_poll_at, earliest), polled_at)
+        self._next_poll_at = due_at + BATCH_SECONDS
 
     def _keep_apart(self) -> None:
         """Keep small batches apart on average, unless a large one is under way."""

@@ -531,6 +531,32 @@ def test_after_a_silence_some_small_batches_follow_at_once_and_then_they_are_apa
     assert slept == pytest.approx([BATCH_SECONDS] * (100 - CREDIT_BATCHES))
 
 
+@in_threads
+def test_nobody_sleeps_because_many_large_batches_came(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Faltering(MemorySource):
+        n_polls = 0
+
+        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+            self.n_polls += 1
+            if 80 <= self.n_polls < 90:  # so that nothing is being scored when the worker goes on
+                time.sleep(0.01)
+                return Poll([], frozenset(), frozenset())
+            return super().poll(max_messages, timeout_seconds)
+
+    slept = list[float]()
+    clock = SimpleNamespace(  # which stands still
+        monotonic=lambda: 1_000.0, perf_counter=time.perf_counter, sleep=slept.append
+    )
+    monkeypatch.setattr("flagpost.worker.time", clock)
+    before_scoring(monkeypatch, lambda: time.sleep(0.002))
+    source = Faltering({A: payments([1], range(1, 101))})
+    worker(source, MemoryStore(database, GROUP), batch_messages=1).run(until_caught_up=True)
+
+    assert max(slept) <= BATCH_SECONDS + 1e-9
+
+
 @at_once
 def test_messages_are_read_while_a_small_batch_is_committed(
     database: Database, monkeypatch: pytest.MonkeyPatch
