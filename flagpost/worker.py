@@ -61,7 +61,7 @@ ANSWER_SECONDS = 0.01
 """How long a poll waits while a commit is under way: how soon one asks what came of it."""
 
 CREDIT_BATCHES = 10
-"""After a silence so many small batches may follow each other as they come."""
+"""After a silence so many small batches may follow the first as they come."""
 
 SCORING_SECONDS = 0.002
 """How long one waits for scores until it is worth while to read more messages."""

@@ -296,7 +296,8 @@ class ConfluentSource:
         n_missing = min(self._influx.expected() - n_there, max_messages)
         deadline = time.monotonic() + group.GATHER_SECONDS
         gathered = list[Message]()
-        while len(gathered) < n_missing and (left_seconds := deadline - time.monotonic()) > 0:
+        # The client counts whole milliseconds: with less it would not wait.
+        while len(gathered) < n_missing and (left_seconds := deadline - time.monotonic()) >= 0.001:
             gathered += self._take(n_missing - len(gathered), left_seconds)
         return gathered + self._take(max_messages - len(gathered), 0)
 

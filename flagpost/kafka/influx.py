@@ -34,7 +34,7 @@ class Influx:
         self._came += n_messages
 
     def expected(self) -> int:
-        """Return how many messages a poll may wait for, once there is one; often none but it."""
+        """Return how many messages a poll may wait for, with the first; 0 or 1: for no other."""
         now = time.monotonic()
         passed_seconds = now - self._since
         if passed_seconds > LOOK_SECONDS:

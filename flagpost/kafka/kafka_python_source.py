@@ -199,7 +199,7 @@ class KafkaPythonSource:
         return self._client
 
     def _top_up(self, max_messages: int, timeout_seconds: float) -> None:
-        """Fetch unless the backlog is enough; wait while there is nothing at all to report."""
+        """Fetch unless the backlog is enough; wait for something, and for what comes with it."""
         deadline = time.monotonic() + timeout_seconds
         waiting = self._backlog.size(self._membership.flows)
         if waiting < max_messages:

@@ -72,5 +72,5 @@ def test_it_follows_a_stream_that_slows_down(sleep: Callable[[float], None]) -> 
     before = steadily(messages, sleep, n_messages=100)[-1]
     after = steadily(messages, sleep, n_messages=10, n_times=100)
 
-    assert after[0] > 9 * before // 10, "not by a single batch"
+    assert min(after[:4]) > 8 * before // 10, "not by a few batches"
     assert 10 <= after[-1] <= 20
