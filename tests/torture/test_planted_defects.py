@@ -44,7 +44,8 @@ TRIALS = {
     "no epoch, kafka-python": Trial(
         "no epoch", Kind.ZOMBIE, ("I1", Harm.OTHER), client="kafka-python"
     ),
-    "sound against a zombie": Trial(None, Kind.ZOMBIE, None),
+    # It may be faster than who gives the order, which therefore comes first.
+    "sound against a zombie": Trial(None, Kind.ZOMBIE, None, moment=0.0),
     "no next_offset condition": Trial(
         "no next_offset condition", Kind.REPLY_LOST, ("I1", Harm.DOUBLED)
     ),
