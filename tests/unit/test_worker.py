@@ -473,18 +473,21 @@ def test_a_poll_is_a_quarter_of_a_large_batch_and_all_of_a_small_one(
     assert polled == {asked}
 
 
+class Counting(MemorySource):
+    """Counts the messages that were read."""
+
+    n_read = 0
+
+    def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
+        poll = super().poll(max_messages, timeout_seconds)
+        self.n_read += sum(len(chunk.values) for chunk in poll.chunks)
+        return poll
+
+
 @in_threads
 def test_while_a_batch_is_scored_three_more_are_read(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Counting(MemorySource):
-        n_read = 0
-
-        def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
-            poll = super().poll(max_messages, timeout_seconds)
-            self.n_read += sum(len(chunk.values) for chunk in poll.chunks)
-            return poll
-
     def see_how_far_it_reads() -> None:
         if not found:
             wait_until(lambda: source.n_read >= 8 + 3 * 8, 10)
@@ -504,13 +507,9 @@ def test_while_a_batch_is_scored_three_more_are_read(
 def test_after_a_silence_some_small_batches_follow_at_once_and_then_they_are_apart(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class OneByOne(MemorySource):
-        n_read = 0
-
+    class OneByOne(Counting):
         def poll(self, max_messages: int, timeout_seconds: float) -> Poll:
-            poll = super().poll(min(max_messages, 1), timeout_seconds)
-            self.n_read += len(poll.chunks)
-            return poll
+            return super().poll(min(max_messages, 1), timeout_seconds)
 
     source = OneByOne({A: payments([1], range(1, 101))})
     slept = list[float]()
