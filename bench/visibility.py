@@ -20,6 +20,10 @@ from psycopg.errors import Diagnostic
 LOOK_SECONDS = 0.001
 """How long the observer rests between two looks: what it sees is about so much too late at most."""
 
+ASKED_SECONDS = LOOK_SECONDS / 2
+"""PostgreSQL rests for whole milliseconds, rounded up. Asked for one, it would rest for two: its
+clock's floating-point seconds make a hair more of it."""
+
 START_SECONDS = 10
 """The first snapshot is new, and so it comes at once."""
 
@@ -31,7 +35,7 @@ DECLARE
     found text;
 BEGIN
     LOOP
-        PERFORM pg_sleep({LOOK_SECONDS});
+        PERFORM pg_sleep({ASKED_SECONDS});
         COMMIT;
         found := pg_current_snapshot()::text;
         IF found <> before THEN
