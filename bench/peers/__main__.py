@@ -28,7 +28,7 @@ Names = Annotated[
 @app.command()
 @entry_point
 def install(names: Names = None) -> None:
-    """Install peers under .flagpost/bench/peers: some minutes, and 1 GB of disk for all.
+    """Install peers under .flagpost/bench/peers: some minutes, and 2 GB of disk for all.
 
     Their packages and jars are locked by hashes, and none of them is the project's. What is there
     already stays. One that cannot be installed here is told, and the others go on.

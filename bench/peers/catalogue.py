@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bench.peers.flink import flink_command, flink_program
 from bench.peers.installation import Installation, python_environment, python_of
 from bench.peers.java import java_command, java_program
 from bench.peers.job import MODEL_FILE
@@ -69,6 +70,16 @@ PEERS = (
         *_in_python("quix"),
         {"confluent": 5, "kafka-python": 1},
         one_of=2,
+    ),
+    Peer(
+        "pyflink",
+        "PyFlink",
+        "apache-flink",
+        flink_program(),
+        flink_command,
+        {"kafka-python": 1},
+        one_of=5,
+        commits_to_kafka=False,
     ),
     Peer(
         "faust",

@@ -26,14 +26,14 @@ class Installation:
     Attributes:
         home: the folder, its own.
         lock: names each package or jar with its version and its hash.
-        programs: what is compiled, or nothing.
+        sources: what else it is made from.
         fill: blocks while it fills the empty folder; raises `InstallationFailed`.
     """
 
     home: Path
     lock: Path
     fill: Callable[[], None]
-    programs: Sequence[Path] = ()
+    sources: Sequence[Path] = ()
 
     @property
     def is_there(self) -> bool:
@@ -64,8 +64,8 @@ class Installation:
         return self.home / "made-from.sha256"
 
     def _digest(self) -> str:
-        sources = (self.lock, *self.programs)
-        return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+        made_from = (self.lock, *self.sources)
+        return hashlib.sha256(b"".join(source.read_bytes() for source in made_from)).hexdigest()
 
 
 def python_environment(name: str) -> Installation:

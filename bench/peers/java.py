@@ -6,12 +6,11 @@ The JVM is that of the local Kafka, the compiler is Eclipse's and one of the jar
     python -m bench.peers.java > bench/peers/kafka_streams/jars.lock
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
-from bench.peers.installation import HERE, PEERS_HOME, Installation, InstallationFailed, run
-from flagpost.local.kafka_jars import DOWNLOADS_AT_ONCE, download, print_lock, read_lock
+from bench.peers.installation import HERE, PEERS_HOME, Installation, run
+from bench.peers.jars import download_jars
+from flagpost.local.kafka_jars import print_lock
 from flagpost.local.kafka_server import find_java
 
 ENDPOINT = (
@@ -39,14 +38,7 @@ def java_command(main: str, *arguments: str) -> list[str]:
 
 
 def _fill() -> None:
-    jars = HOME / "jars"
-    jars.mkdir()
-    try:
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            downloaded = list(pool.map(partial(download, folder=jars), read_lock(LOCK)))
-    except (OSError, RuntimeError) as error:
-        raise InstallationFailed(str(error)) from error
-    _compile(downloaded)
+    _compile(download_jars(LOCK, HOME / "jars"))
 
 
 def _compile(jars: list[Path]) -> None:

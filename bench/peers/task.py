@@ -65,6 +65,13 @@ class Stopwatch:
         self._began: float | None = None
         self.counted = 0
 
+    @classmethod
+    def begun_at(cls, seconds: float) -> Self:
+        """Go on from a moment of `time.perf_counter`, which the processes of a machine share."""
+        stopwatch = cls()
+        stopwatch._began = seconds
+        return stopwatch
+
     def begin(self) -> None:
         """Note the first message; any further call changes nothing."""
         if self._began is None:

@@ -83,3 +83,18 @@ def test_a_poll_that_may_not_wait_does_not(
         later.cancel()
 
     assert [chunk.partition.number for chunk in found] == [0]
+
+
+def test_a_poll_that_waits_brings_no_more_than_it_may(
+    source: Source, topic: str, kafka_bootstrap: str
+) -> None:
+    producer = Producer({"bootstrap.servers": kafka_bootstrap, "linger.ms": 0})
+    for partition in (0, 1):
+        producer.produce(topic, b"message", partition=partition)
+    assert not producer.flush(PATIENCE_SECONDS)
+
+    polls = [source.poll(1, PATIENCE_SECONDS) for _ in range(2)]
+
+    sizes = [sum(len(chunk.values) for chunk in poll.chunks) for poll in polls]
+    assert sizes == [1, 1]
+    assert {chunk.partition.number for poll in polls for chunk in poll.chunks} == {0, 1}

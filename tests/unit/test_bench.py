@@ -70,6 +70,20 @@ def test_runs_that_flag_differently_have_no_result() -> None:
         section_of({"confluent": Column("confluent", runs, EVENTS)}, "how")
 
 
+@pytest.mark.parametrize(
+    ("end_to_end_seconds", "raw_seconds", "is_reached"),
+    [(5.0, 4.0, True), (4.0, 1.0, True), (5.0, 1.0, False)],
+)
+def test_with_librdkafka_the_ratio_or_the_rate_is_enough(
+    end_to_end_seconds: float, raw_seconds: float, is_reached: bool
+) -> None:
+    found = column([end_to_end_seconds], [raw_seconds])
+
+    [goal, *_] = section_of({"confluent": found}, "how").goals
+
+    assert goal.is_reached is is_reached
+
+
 @pytest.mark.parametrize(("found", "is_reached"), [(0.6, True), (0.599, False)])
 def test_a_least_is_reached_or_missed_by_a_hair(found: float, is_reached: bool) -> None:
     assert Goal("ratio", found, least=0.6).is_reached is is_reached
