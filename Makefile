@@ -35,7 +35,8 @@ lint: $(VENV)/dev.installed  ## ruff, mypy --strict, import-linter, audit of the
 	@$(BIN)/lint-imports
 	@$(BIN)/python .ci/audit.py -r requirements-dev.txt -r requirements-image.txt
 
-bench: $(VENV)/dev.installed  ## throughput, latency and cost, with goals and a picture; some 40 minutes
+bench: $(VENV)/dev.installed  ## throughput, latency and cost, with goals and a picture, beside other tools; some 45 minutes
+	-@$(BIN)/python -m bench.peers install
 	@$(BIN)/python -m bench
 
 torture: $(VENV)/runtime.installed  ## kill and cut while a log is scored, then check it all; EVENTS=1000000 KILLS=100 SEED=7

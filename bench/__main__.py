@@ -91,13 +91,13 @@ def main(
         typer.Option(help="Where the report goes: bench/results if all parts ran."),
     ] = None,
 ) -> None:
-    """Measure throughput, latency and cost. All parts take some 40 minutes, and 10 GB of disk.
+    """Measure throughput, latency and cost. All parts take some 45 minutes, and 10 GB of disk.
 
     \b
     throughput  raw drain of each client, end to end with each, ratios, processor time
     growth      the same with 10 times the customers, other partitions, two members
     memory      peak memory, and whether it grows with the stream
-    latency     from produced to visible at 2,000/s, 20,000/s and flat out, commits/s
+    latency     from produced to visible at 2,000/s, also evenly, 20,000/s and flat out
     state       bytes of a customer and a terminal, seconds to load the state
     journal     bytes an event, rows and bytes a day, before merging and after
     recovery    from a kill to the first new effect

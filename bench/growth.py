@@ -17,7 +17,9 @@ COST_GOAL = 1.25
 
 HOW = (
     "The same number of transactions end to end with confluent-kafka, one thing changed at a time. "
-    "Processor time is that of all members, without what their starts take."
+    "Ten times the customers make them in a tenth of the time: each window has fewer, and "
+    "partitions are less far apart in event time. Processor time is that of all members, without "
+    "what their starts take."
 )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.parts import Bench, OnProgress, in_turns
 from bench.payments import row_of
-from bench.programs.load import Sent, read_sent
+from bench.programs.load import SLICE_SECONDS, Sent, read_sent
 from bench.results import Figure, Goal, Row, Section, Table, row
 from bench.servers import (
     PARTITIONS,
@@ -45,7 +45,8 @@ P50, P99, P999 = range(3)
 
 HOW = (
     "Payments that happen now, 200 a second or one in a hundred of them flagged, and some labels "
-    "are handed to a client every 5 ms by a process of its own (confluent-kafka, linger 0, lz4). "
+    "are handed to a client every 5 ms, or evenly, every millisecond, by a process of its own "
+    "(confluent-kafka, linger 0, lz4). "
     "Latency runs from the moment before that until another connection, which looks about every "
     "millisecond, sees that the transaction is over which wrote the flagged row. The first "
     f"{WARM_UP_SECONDS} s are left out; the row of the very first payment after a worker has "
@@ -58,23 +59,29 @@ HOW = (
 
 
 class Stream(NamedTuple):
-    """A load: so many payments, so many a second; those of the warm-up are not looked at."""
+    """A load: so many payments, so many a second; those of the warm-up are not looked at.
+
+    What falls due within a slice is sent together.
+    """
 
     name: str
     n_payments: int
     rate: float
     warm_up_seconds: float
+    slice_seconds: float = SLICE_SECONDS
 
 
-SLOW, FAST, FLAT_OUT = "2,000/s", "20,000/s", "flat out"
-RATES = {SLOW: 2_000, FAST: 20_000}
+SLOW, EVEN, FAST, FLAT_OUT = "2,000/s", "2,000/s evenly", "20,000/s", "flat out"
+RATES = {SLOW: 2_000, EVEN: 2_000, FAST: 20_000}
+SLICES_SECONDS = {EVEN: 0.001}
 UNLIMITED = 1e9
 
 
 def streams(seconds: int, n_flat_out: int) -> list[Stream]:
-    """Return the three loads, of which the steady ones are looked at for so long."""
+    """Return the loads, of which the steady ones are looked at for so long."""
     return [
         steady_stream(SLOW, seconds),
+        steady_stream(EVEN, seconds),
         steady_stream(FAST, seconds),
         Stream(FLAT_OUT, n_flat_out, UNLIMITED, 0),
     ]
@@ -83,7 +90,9 @@ def streams(seconds: int, n_flat_out: int) -> list[Stream]:
 def steady_stream(name: str, seconds: int) -> Stream:
     """Return the load of one of the steady rates, looked at for so long."""
     rate = RATES[name]
-    return Stream(name, rate * (WARM_UP_SECONDS + seconds), rate, WARM_UP_SECONDS)
+    n_payments = rate * (WARM_UP_SECONDS + seconds)
+    slice_seconds = SLICES_SECONDS.get(name, SLICE_SECONDS)
+    return Stream(name, n_payments, rate, WARM_UP_SECONDS, slice_seconds)
 
 
 class Latency(NamedTuple):
@@ -194,7 +203,8 @@ def watch(
 
 def send(settings: Settings, stream: Stream, kept: Path) -> None:
     """Send a load; when each payment was sent is kept in a file. Blocks."""
-    run_script(settings, "-m", "bench.programs.load", stream.n_payments, stream.rate, kept)
+    load = "-m", "bench.programs.load", stream.n_payments, stream.rate, kept
+    run_script(settings, *load, "--slice-seconds", stream.slice_seconds)
 
 
 def _await(condition: Callable[[], bool]) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import TextIO
 
 STOP_SECONDS = 60
+LONGEST_SECONDS = 600
+"""After that a program hangs: it waits for messages that were lost, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Usage:
 
 
 def run_measured(command: list[str], environment: Mapping[str, str], folder: Path) -> Usage:
-    """Run a program in a folder to its end. Blocks.
+    """Run a program in a folder to its end, or kill it after `LONGEST_SECONDS`. Blocks.
 
     Raises:
         subprocess.CalledProcessError: it failed; the end of what it said is a note.
@@ -38,7 +41,10 @@ def run_measured(command: list[str], environment: Mapping[str, str], folder: Pat
         process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
             command, env=environment, cwd=folder, stdout=stdout, stderr=stderr
         )
+        alarm = Timer(LONGEST_SECONDS, process.kill)
+        alarm.start()
         _, status, taken = os.wait4(process.pid, 0)
+        alarm.cancel()
         wall_seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -62,7 +68,10 @@ def running_beside(
     Gives its process id.
 
     Raises:
-        subprocess.CalledProcessError: it failed; the end of what it said is a note.
+        subprocess.CalledProcessError: it failed.
+        subprocess.TimeoutExpired: it did not end.
+
+    The end of what it said is a note, also of an error from inside the context.
     """
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
@@ -70,13 +79,18 @@ def running_beside(
         )
         try:
             yield process.pid
-        finally:
-            process.terminate()
-            returncode = process.wait(STOP_SECONDS)
-        if returncode:
-            error = subprocess.CalledProcessError(returncode, command)
+            _stop(process)
+        except BaseException as error:
+            process.kill()
+            process.wait()
             error.add_note(_contents(output)[-2000:])
-            raise error
+            raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    if returncode := process.wait(STOP_SECONDS):
+        raise subprocess.CalledProcessError(returncode, process.args)
 
 
 def _contents(file: TextIO) -> str:

@@ -16,7 +16,7 @@ STATE_DAYS, JOURNAL_DAYS, DAY_SECONDS = 45, 400, 86_400
 HOW = (
     f"Calculated from the tables above, for customers with {A_DAY} transactions a day each. The "
     f"state remembers {STATE_DAYS} days, the journal {JOURNAL_DAYS}, as a steady "
-    "2,000/s leaves it when it is merged. The state is that of a sole member: several share out "
+    "50/s leaves it when it is merged. The state is that of a sole member: several share out "
     "the customers, but each knows all terminals."
 )
 
@@ -43,7 +43,7 @@ def costs_of(report: Report) -> Costs | None:
     found = [
         report.value("state", OF_A_CUSTOMER, "bytes per transaction"),
         report.value("state", OF_A_TERMINAL, "bytes per transaction"),
-        report.value("journal", "bytes on disk per payment, merged", "2,000/s"),
+        report.value("journal", "bytes on disk per payment, merged", "50/s"),
         report.value("state", LOADED.format(10_000_000), "us per transaction"),
     ]
     known = [value for value in found if value is not None]

@@ -18,7 +18,8 @@ import psycopg
 from psycopg.errors import Diagnostic
 
 LOOK_SECONDS = 0.001
-"""How long the observer rests between two looks: what it sees is about so much too late at most."""
+"""How long the observer rests between two looks. On average it sees things half of it too late,
+and more where the processor is not its own at once."""
 
 ASKED_SECONDS = LOOK_SECONDS / 2
 """PostgreSQL rests for whole milliseconds, rounded up. Asked for one, it would rest for two: its

@@ -1,6 +1,7 @@
 """How long a peer takes from a payment that is sent to its row that somebody else can see."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +74,8 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
 
     What it has said is a note of an `AssertionError`.
     """
-    with TemporaryDirectory(dir=PEERS_HOME) as folder, TemporaryFile("w+") as output:
+    keeping = TemporaryDirectory(dir=PEERS_HOME, ignore_cleanup_errors=True)
+    with keeping as folder, TemporaryFile("w+") as output:
         task = Task(
             bootstrap=settings.kafka_bootstrap,
             database_url=settings.database_url.get_secret_value(),
@@ -87,7 +89,12 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
         )
         environment = {**os.environ, **task.to_environment()}
         process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-            peer.command(), env=environment, cwd=ROOT, stdout=output, stderr=output
+            peer.command(),
+            env=environment,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a group of its own: it may have started a JVM
         )
         try:
             yield
@@ -96,7 +103,7 @@ def _beside(peer: Peer, settings: Settings) -> Iterator[None]:
             error.add_note(output.read()[-2000:])
             raise
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -80,8 +80,8 @@ class Load:
         n = len(payments.customers)
         self._sent_ns, self._acknowledged_ns = np.zeros(n, np.int64), np.zeros(n, np.int64)
 
-    def send(self, rate: float) -> Sent:
-        """Send all, so many a second, each when it is due; blocks until they are acknowledged."""
+    def send(self, rate: float, slice_seconds: float) -> Sent:
+        """Send all, so many a second, what is due together; blocks until they are acknowledged."""
         n, done = self._sent_ns.size, 0
         due_ns = time.monotonic_ns() + (np.arange(n) * (1e9 / rate)).astype(np.int64)
         while done < n:
@@ -90,7 +90,7 @@ class Load:
             self._sent_ns[done:end] = now_ns
             self._send_slice(range(done, end))
             if end < n and due_ns[end] > now_ns:
-                self._listen(SLICE_SECONDS)
+                self._listen(slice_seconds)
             done = end
         assert not self._producer.flush(30), "the broker does not acknowledge"
         return Sent(due_ns, self._sent_ns, self._acknowledged_ns)
@@ -134,7 +134,12 @@ class Load:
                 return
 
 
-def main(n: int, rate: float, out: Path) -> None:
+def main(
+    n: int,
+    rate: float,
+    out: Path,
+    slice_seconds: Annotated[float, typer.Option()] = SLICE_SECONDS,
+) -> None:
     """Send so many payments at a rate a second."""
     settings = load_settings()
     producer = Producer({**PRODUCER_CONFIG, "bootstrap.servers": settings.kafka_bootstrap})
@@ -143,7 +148,7 @@ def main(n: int, rate: float, out: Path) -> None:
     load = Load(producer, settings.topic, settings.labels_topic, payments)
     gc.collect()
     gc.disable()
-    np.savez(out, **load.send(rate)._asdict())
+    np.savez(out, **load.send(rate, slice_seconds)._asdict())
 
 
 if __name__ == "__main__":

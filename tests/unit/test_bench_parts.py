@@ -145,7 +145,7 @@ def test_a_report_with_the_costs_gets_sizes() -> None:
     )
     merged = Merged(JournalSize(2, 40, 60_000), 1.0, 1.0, 0.5)
     written = Written(1_000, JournalSize(500, 1, 500_000), merged)
-    journal = journal_of({Stream("2,000/s", 1_000, 2_000, 0): [written]})
+    journal = journal_of({Stream("50/s", 1_000, 50, 0): [written]})
 
     found = costs_of(Report(conditions=conditions(1), sections=[state, journal]))
 
