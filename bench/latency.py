@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from bench.parts import Bench, OnProgress, in_turns
@@ -107,6 +108,7 @@ class Latency(NamedTuple):
         late_ms: how much later than they were due 99 of 100 payments were sent, at most; flat out
             this is how long it took to send them.
         rate: payments a second, from the first that was sent to the last row that was seen.
+        stolen_percent: of the processor time, what a virtual machine's host gave to others.
     """
 
     n_rows: int
@@ -116,6 +118,7 @@ class Latency(NamedTuple):
     commits_a_second: float
     late_ms: float
     rate: float
+    stolen_percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Watched:
     sent: Sent
     writers: Mapping[str, int]
     snapshots: Sequence[Snapshot]
+    stolen_percent: float
 
 
 def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
@@ -149,6 +153,7 @@ def summarise(watched: Watched, warm_up_seconds: float) -> Latency:
         commits_a_second=1e9 * begun_between(snapshots, warm_ns, end_ns) / (end_ns - warm_ns),
         late_ms=percentiles((sent.sent_ns - sent.due_ns) / 1e6, (99.0,))[0],
         rate=1e9 * sent.due_ns.size / (int(seen.max()) - int(sent.sent_ns[0])),
+        stolen_percent=watched.stolen_percent,
     )
 
 
@@ -195,10 +200,13 @@ def watch(
         kept = Path(directory) / "sent.npz"
         _await(lambda: count_taken_over(settings) == 2 * PARTITIONS)
         with observing(url) as snapshots:
+            psutil.cpu_times_percent()  # from now on
             send(settings, stream, kept)
             _await(lambda: read_committed(settings).n_in == stream.n_payments)
+            stolen_percent = getattr(psutil.cpu_times_percent(), "steal", 0.0)
             time.sleep(100 * LOOK_SECONDS)  # for another look
-        return Watched(settings, read_sent(kept), writers_of_flagged(url), snapshots)
+        writers = writers_of_flagged(url)
+        return Watched(settings, read_sent(kept), writers, snapshots, stolen_percent)
 
 
 def send(settings: Settings, stream: Stream, kept: Path) -> None:
@@ -237,6 +245,7 @@ def _table(client: KafkaClient, found: Found) -> Table:
             line("payments/s, to the last row", lambda run: run.rate),
             line("rows looked at", lambda run: run.n_rows),
             line("sent late, p99, ms", lambda run: run.late_ms, 1),
+            line("processor time that the host took, %", lambda run: run.stolen_percent, 1),
         ],
     )
 

@@ -1,6 +1,7 @@
 """When payments were sent and rows were seen, without servers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ def watched(seen_ms: list[int], sent_ms: list[int]) -> Watched:
         writers={transaction_id(row).decode(): 10 + row for row in range(len(sent_ms))},
         snapshots=[snapshot(0, "10:10:")]
         + [snapshot(at, f"{11 + row}:{11 + row}:") for row, at in enumerate(seen_ms)],
+        stolen_percent=0,
     )
 
 
@@ -64,7 +66,7 @@ def test_latencies_are_taken_from_the_moment_of_sending_and_lateness_is_told() -
     run = watched([5, 1_030], [0, 1_000])
     late = run.sent._replace(due_ns=run.sent.due_ns - 3 * MS)
 
-    found = summarise(Watched(run.settings, late, run.writers, run.snapshots), 0)
+    found = summarise(replace(run, sent=late), 0)
 
     assert found.ms[1] == 30
     assert found.late_ms == 3
@@ -105,6 +107,7 @@ def latency(p50: float, p99: float) -> Latency:
         commits_a_second=150,
         late_ms=1,
         rate=2_000,
+        stolen_percent=0,
     )
 
 
