@@ -88,7 +88,7 @@ def main(
     batch_messages: Annotated[int | None, typer.Option(min=1, help="Messages of a batch.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the report goes: bench/results if all parts ran."),
+        typer.Option(help="Where the report goes: bench/results if all parts ran, and not quick."),
     ] = None,
 ) -> None:
     """Measure throughput, latency and cost. All parts take some 45 minutes, and 10 GB of disk.
@@ -133,7 +133,8 @@ def main(
     console.print(describe(report.conditions))
     if report.goals:
         console.print(to_rich(goal_sheet(report.goals)))
-    if out or chosen == list(Name):
+    is_whole = not quick and chosen == list(Name)
+    if out or is_whole:
         _keep(report, out or RESULTS)
 
 
@@ -152,7 +153,9 @@ def _keep(report: Report, out: Path) -> None:
     draw(report, out / "latest.svg")
     console.print(f"Kept in {out.name}: latest.json, latest.md and latest.svg.")
     if out == RESULTS:
-        for page, shown in ((PAGE, report), (PEERS_PAGE, report.only(Name.PEERS))):
+        peers = report.only(Name.PEERS)
+        pages = [(PAGE, report), (PEERS_PAGE, peers)] if peers.goals else [(PAGE, report)]
+        for page, shown in pages:
             page.write_text(with_report(page.read_text(), shown))
             console.print(f"Tables are in docs/{page.name}, too: read what stands around them.")
 
