@@ -153,9 +153,10 @@ def _keep(report: Report, out: Path) -> None:
     draw(report, out / "latest.svg")
     console.print(f"Kept in {out.name}: latest.json, latest.md and latest.svg.")
     if out == RESULTS:
-        peers = report.only(Name.PEERS)
-        pages = [(PAGE, report), (PEERS_PAGE, peers)] if peers.goals else [(PAGE, report)]
-        for page, shown in pages:
+        pages = {PAGE: report, PEERS_PAGE: report.only(Name.PEERS)}
+        for page, shown in pages.items():
+            if not shown.goals:  # no peer is installed: what is known of them stays
+                continue
             page.write_text(with_report(page.read_text(), shown))
             console.print(f"Tables are in docs/{page.name}, too: read what stands around them.")
 

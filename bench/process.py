@@ -43,8 +43,14 @@ def run_measured(command: list[str], environment: Mapping[str, str], folder: Pat
         )
         alarm = Timer(LONGEST_SECONDS, process.kill)
         alarm.start()
-        _, status, taken = os.wait4(process.pid, 0)
-        alarm.cancel()
+        try:
+            _, status, taken = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            alarm.cancel()  # it would keep an interrupted benchmark alive
         wall_seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -18,13 +18,13 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from bench.peers.apps.pyflink_functions import Score, user_of
-from bench.peers.job import TABLE
+from bench.peers.job import TABLE, Flagged
 from bench.peers.task import COMMIT_SECONDS, Stopwatch, Task
 
 JVM_OPTIONS = "-Xms1g -Xmx1g -Duser.timezone=UTC --enable-native-access=ALL-UNNAMED"
 
 ROW = Types.ROW_NAMED(
-    ["transaction_id", "user_id", "event_time", "amount_cents", "fraud_probability"],
+    list(Flagged._fields),
     [Types.STRING(), Types.STRING(), Types.SQL_TIMESTAMP(), Types.LONG(), Types.DOUBLE()],
 )
 
